@@ -2,6 +2,7 @@ package contact
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -116,12 +117,19 @@ func trunkZero(c *callingCode, national []byte) (reading, Code) {
 		return reading{code: c, rest: national[1:]}, ""
 	case with:
 		return reading{code: c, rest: national}, ""
-	case step(c.start, national[:1]) == 0: // no number begins with 0, so this one can't be called as written
+	case step(c.start, national[:1]) == 0 || c.hasTrunkZero(): // no number or hardly any begins with 0, so this one can't be called as written
 		return reading{}, CodeTrunkZero
 	case !c.possible(len(national)):
 		return reading{}, CodeLength
 	}
 	return reading{code: c, rest: national, unknown: true}, ""
+}
+
+// hasTrunkZero reports whether a country of the calling code writes national numbers with a 0 in front.
+func (c *callingCode) hasTrunkZero() bool {
+	return slices.ContainsFunc(countries[:], func(k country) bool {
+		return &callingCodes[k.code] == c && slices.ContainsFunc(k.forms, func(f nationalForm) bool { return f.strip == "0" })
+	})
 }
 
 // bare reads digits without + or 00: as (1) the country's code and a valid number of it, else (2) a valid

@@ -74,12 +74,12 @@ func (s *survey) countBad(b []byte, at int64) (bad int64) {
 }
 
 // byChance reports whether a UTF-8 character is ordinary text in Windows-1252 too: a
-// letter before closing punctuation, as in «CAFÉ». The letters with which UTF-8
+// letter before punctuation, as in «CAFÉ» and »Spaß«. The letters with which UTF-8
 // encodes those of Western Europe are excluded.
 func byChance(c []byte) bool {
 	const (
-		leads   = "\xC2\xC3\xC5"                                 // of é, ñ, ª, œ
-		closing = "\xBB\x92\x94\x85\xA0\x96\x97\x9B\xB7\xAA\xBA" // » ’ ” … no-break space – — › · ª º
+		leads   = "\xC2\xC3\xC5"                                                             // of é, ñ, ª, œ
+		closing = "\xBB\xAB\x91\x92\x93\x94\x85\xA0\x96\x97\x8B\x9B\xB4\xB7\xAA\xBA\xA9\xAE" // » « ‘ ’ “ ” … no-break space – — ‹ › ´ · ª º © ®
 	)
 	if len(c) > 3 || strings.IndexByte(leads, c[0]) >= 0 {
 		return false

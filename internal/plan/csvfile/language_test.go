@@ -8,6 +8,8 @@ import (
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/japanese"
+	"golang.org/x/text/encoding/korean"
+	"golang.org/x/text/encoding/simplifiedchinese"
 	"pgregory.net/rapid"
 )
 
@@ -20,13 +22,13 @@ func westernTexts() map[string][]string {
 		"Catalan": {"col·lega", "Paral·lel", "L’Hospitalet de Llobregat", "Núria Puigdomènech", "à", "Òscar", "això és teu", "l’«Ateneu»", "Plaça d’Espanya, 4t 2a", "Sant Cugat del Vallès",
 			"ÀNGELS", "col•lega", "Xàtiva", "raïm", "pingüí", "INTEL·LIGENT", "què fas?", "n.º 7"},
 		"French": {"Hélène Lefèvre", "François", "à", "Noël", "cœur", "ŒUVRE", "d’Œuvre", "l’été", "« Bonjour »", "l’«hôtel»", "n° 3", "N° 12", "1ʳᵉ", "Ça va ?", "naïve", "L’HAŸ-LES-ROSES", "Île-de-France",
-			"déjà vu", "été", "âgé", "ÉTÉ", "M. Dupré", "12 h 30", "prix : 5 €", "Être ou…", "5ème étage", "Saint-Étienne", "aujourd’hui", "ça… là", "PÈRE NOËL", "½ tarif", "m³"},
+			"déjà vu", "été", "âgé", "quelqu’un", "puisqu’a dit", "presqu’île", "prud’homme", "ÉTÉ", "M. Dupré", "12 h 30", "prix : 5 €", "Être ou…", "5ème étage", "Saint-Étienne", "aujourd’hui", "ça… là", "PÈRE NOËL", "½ tarif", "m³"},
 		"Portuguese": {"João", "São Paulo", "Conceição", "Avô", "AVÓ", "NÃO", "CORAÇÕES", "pão de ló", "1.º andar", "2.ª via", "às 9 h", "Você", "Fátima", "Antônio", "“olá”", "ação", "Guimarães", "mês", "à", "Goiânia"},
 		"German": {"Müller", "Größe", "Straße", "STRAẞE", "Ö", "Jürgen Groß", "„Hallo“, sagte er", "»Wort«", "‚halb‘", "Österreich", "ÄRZTE", "Köln – Bonn", "20 °C", "§ 5 Abs. 2", "Stück à 5 €", "Fußgänger",
-			"München", "grün", "Übung", "Mo–Fr", "½ Liter", "10 µg", "Weiß & Söhne", "so“", "Café"},
-		"Italian": {"Nicolò", "Città di Castello", "perché no?", "È già lì", "più caffè", "lunedì 9–14", "virtù", "Mosè", "Cantù", "Forlì", "GESÙ", "qualità", "dell’Università", "c’è", "Sarò"},
-		"Dutch":   {"Daniël", "geïnteresseerd", "coördinatie", "één", "vóór", "ruïne", "Renée", "reünie", "crème fraîche", "knieën", "Zoë", "’s-Hertogenbosch", "België", "hè", "enquête"},
-		"Danish and Norwegian": {"Søren Kjærgaard", "Åse", "Jørgen Østergård", "Ærø", "blåbærgrød", "Sjælland", "Bjørn Ødegård", "HÅKON", "søndag", "miljøområde", "radioavis på øen", "Brønnøysund",
+			"„Spaß“", "»Spaß«", "›Spaß‹", "Peter‘s", "Yûsiv", "Rûken", "München", "grün", "Übung", "Mo–Fr", "½ Liter", "10 µg", "Weiß & Söhne", "so“", "Café"},
+		"Italian": {"Nicolò", "Città di Castello", "perché no?", "È già lì", "più caffè", "lunedì 9–14", "virtù", "Mosè", "Cantù", "Forlì", "GESÙ", "qualità", "dell’Università", "c’è", "Sarò", "altr’anno", "quest’estate"},
+		"Dutch":   {"Daniël", "geïnteresseerd", "coördinatie", "één", "vóór", "ruïne", "Renée", "reünie", "crème fraîche", "knieën", "Zoë", "’s-Hertogenbosch", "België", "hè", "enquête", "foto’s", "baby’tje"},
+		"Danish and Norwegian": {"Søren Kjærgaard", "Åse", "Jørgen Østergård", "Ærø", "blåbærgrød", "Sjælland", "Bjørn Ødegård", "HÅKON", "søndag", "miljøområde", "radioavis på øen", "Brønnøysund", "Nexø", "Interiør", "småøyer",
 			"Tromsø", "først", "spørgsmål", "Næstved", "KØBENHAVN", "køer", "Tøyen", "søavn", "én"},
 		"Swedish and Finnish": {"Åsa Öberg", "Göran", "Malmö", "Västerås", "Björk", "två år", "Hämeenlinna", "Järvinen", "Töölö", "Skäret", "idé", "ÅKE", "Šakkinen", "hyvää päivää"},
 		"Icelandic and Faroese": {"Guðrún Þorsteinsdóttir", "Sigurður", "Þór", "Eyþór", "Arnþór", "Hafþór Júlíus", "Ásþór", "Kýrholt", "Lýður", "Hlýnur", "Mývatn", "Reykjavík", "Ísafjörður", "Æsa",
@@ -35,7 +37,7 @@ func westernTexts() map[string][]string {
 		"Portuguese names": {"Sebastião Camões", "Estêvão", "Lousã", "João Brandão", "Guimarães", "Leões", "Abraão", "Falcão", "Irmãs", "cãibra", "MAGALHÃES", "Põe", "Simões", "Órfã"},
 		"French names":     {"Ève Lœuillet", "Cœur d’Alène", "Hélène Crèvecœur", "sœur", "œdème", "œil", "mœurs", "bœuf", "Zoé Lefèvre", "Où es-tu ?", "août", "flûte", "Gisèle Père", "Laëtitia", "ex æquo", "DÛMENT"},
 		"Gaelic":           {"Dòmhnall", "Mìcheal", "Seònaid", "Rùnaire", "Gàidhlig", "Cùil Lodair", "Ó Súilleabháin", "Pádraig", "Síle Ní Mháille"},
-		"foreign names":    {"Novotný", "Bogotá", "Aýna", "Ñemby", "Thúy", "Zürich", "Łódź"},
+		"foreign names":    {"Shi’ite", "rock’n’roll", "ma’am", "NESTLÉ® y Peña", "Novotný", "Bogotá", "Aýna", "Ñemby", "Thúy", "Zürich", "Łódź"},
 	}
 }
 
@@ -95,14 +97,18 @@ func TestOtherEncodingsAreRefused(t *testing.T) {
 		enc   encoding.Encoding
 		texts []string
 	}{
-		{"Mac OS Roman", charmap.Macintosh, []string{"José Muñoz", "Núñez López", "Ramón", "Müller", "Hélène", "ESPAÑA", "São Paulo", "Córdoba", "José", "Günther", "März"}},
-		{"CP850", charmap.CodePage850, []string{"José Muñoz", "Núñez", "García", "Ramón", "ESPAÑA", "Müller", "schön", "Märkte", "Hélène", "Lefèvre", "François"}},
+		{"Mac OS Roman", charmap.Macintosh, []string{"José Muñoz", "Núñez López", "Ramón", "Müller", "Hélène", "ESPAÑA", "São Paulo", "Córdoba", "José", "Günther", "März", "María", "García", "Martínez", "Élodie", "JOSÉ", "Weiß"}},
+		{"CP850", charmap.CodePage850, []string{"José Muñoz", "Núñez", "García", "Ramón", "ESPAÑA", "Müller", "schön", "Märkte", "Hélène", "Lefèvre", "François", "Jörg", "Söhne", "Søren"}},
 		{"CP437", charmap.CodePage437, []string{"José Muñoz", "Núñez", "García", "Ramón", "ESPAÑA", "Müller"}},
-		{"CP1250", charmap.Windows1250, []string{"Wałęsa", "Łukasz", "Paweł", "Żółć", "Wąsowski", "Kościuszko Łódź", "Robert Świątek"}},
+		{"CP1250", charmap.Windows1250, []string{"Jiří", "Győző", "Wałęsa", "Łukasz", "Paweł", "Żółć", "Wąsowski", "Kościuszko Łódź", "Robert Świątek"}},
 		{"CP1251", charmap.Windows1251, []string{"Иван", "Мария Петрова", "Привет, Анна", "Ольга"}},
 		{"CP1253", charmap.Windows1253, []string{"Γιώργος", "Μαρία Παππά"}},
 		{"KOI8-R", charmap.KOI8R, []string{"Иван", "Мария"}},
 		{"Shift JIS", japanese.ShiftJIS, []string{"田中", "山田太郎", "東京都"}},
+		{"EUC-KR", korean.EUCKR, []string{"김철수", "영희"}},
+		{"GBK", simplifiedchinese.GBK, []string{"张伟", "作家", "王芳"}},
+		{"CP866", charmap.CodePage866, []string{"Галина", "Иван"}},
+		{"CP874", charmap.Windows874, []string{"สมชาย"}},
 		{"EUC-JP", japanese.EUCJP, []string{"田中", "山田太郎"}},
 		{"CP850 of an Italian", charmap.CodePage850, []string{"Nicolò, perché", "c' è posta", "ha però detto", "il caffè è pronto"}},
 		{"ISO 8859-15", charmap.ISO8859_15, []string{"50 €"}},
@@ -158,6 +164,19 @@ func legacySentences() []struct {
 		{"Russian", e{charmap.Windows1251, charmap.KOI8R, charmap.CodePage866, charmap.MacintoshCyrillic}, []string{"Здравствуйте, Иван, ваш заказ готов", "Скидка до субботы", "Спасибо, Мария Петрова", "Ждём вас завтра", "Приходите"}},
 		{"Greek", e{charmap.Windows1253, charmap.ISO8859_7}, []string{"Καλημέρα Γιώργο, το ραντεβού σας είναι αύριο", "Ευχαριστούμε, Μαρία Παππά", "Η παραγγελία έφτασε", "Προσφορά ως το Σάββατο", "Τα λέμε"}},
 		{"Japanese", e{japanese.ShiftJIS, japanese.EUCJP}, []string{"田中様、ご予約は明日です", "ありがとうございます", "東京都からのお知らせ", "山田太郎", "お待ちしております"}},
+	}
+}
+
+// TestDashesAndDotsBesideLetters: what is rare between two small letters is read where letters prove the encoding.
+func TestDashesAndDotsBesideLetters(t *testing.T) {
+	for _, text := range []string{"norte–sur, José", "mañana…vamos", "José,niño…ven"} {
+		data, err := charmap.Windows1252.NewEncoder().String("contactCode,name\n1," + strings.ReplaceAll(text, ",", "\n1,") + "\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if why := refusal1252(t, data); why != "" {
+			t.Error(why)
+		}
 	}
 }
 

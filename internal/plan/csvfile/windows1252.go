@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/encoding/charmap"
 )
@@ -26,7 +27,7 @@ type legacySurvey struct {
 	example sample // the first word with a character beyond ASCII
 	telling sample // the first word with a letter that near encodings read as another one
 	strong  sample // the first text that Windows-1252 never has
-	weak    sample // the first closing quote inside a word
+	weak    sample // the first closing quote, or apostrophe where no letter is elided, inside a word
 	weakly  int64  // number of those
 	foreign sample // the first word that is nearly all beyond ASCII
 	odd     sample // the first word with letters that are never neighbors
@@ -50,9 +51,9 @@ func (l *legacySurvey) suspicious() sample {
 		return l.strong
 	case l.high*2 > l.long:
 		return l.foreign
-	case l.another && l.oddly*minWordsPerOdd > l.words:
+	case l.another && l.oddly*minWordsPerOdd > l.words, l.oddly*2 > l.words:
 		return l.odd
-	case l.weakly*4 > l.letters:
+	case l.weakly > l.letters:
 		return l.weak
 	}
 	return sample{}
@@ -81,9 +82,9 @@ func (l *legacySurvey) shown() sample {
 //	q        a closing quote or an ellipsis, seldom between two small letters
 //	o        anything else
 const classes1252 = "" +
-	"bxbbbqbbBBUmUxUx" + // 80: €.‚ƒ„…†‡ˆ‰Š‹Œ.Ž.
-	"x..qqmddBolqlxlU" + // 90: .‘’“”•–—˜™š›œ.žŸ
-	"omBBaBBmBo.qB.oB" + // A0:  ¡¢£¤¥¦§¨©ª«¬.®¯
+	"bxbabqbbaBUmUxUx" + // 80: €.‚ƒ„…†‡ˆ‰Š‹Œ.Ž.
+	"x..qqmddaolqlxlU" + // 90: .‘’“”•–—˜™š›œ.žŸ
+	"omBBaBBBBo.qB.oB" + // A0:  ¡¢£¤¥¦§¨©ª«¬.®¯
 	"ob23.mB.Bm.qbbbm" + // B0: °±²³´µ¶·¸¹º»¼½¾¿
 	"uuuuuuuuuuuuuuuu" + "uuuuuuuouuuuuuul" + // C0, D0
 	"llllllllllllllll" + "lllllllbllllllll" // E0, F0
@@ -112,6 +113,9 @@ func (l *legacySurvey) scan(b []byte, lineAt func(before []byte) int64) {
 	counted := 0 // end of the last word that was counted
 	for i := nextHigh(b, 0); i < len(b); i = nextHigh(b, i+1) {
 		c := class(b[i])
+		if b[i] == enDash && !betweenVowels(b, i) { // no ñ of Mac OS Roman
+			c = 'q'
+		}
 		if l.example.line == 0 {
 			l.example = at(i)
 		}
@@ -134,7 +138,7 @@ func (l *legacySurvey) scan(b []byte, lineAt func(before []byte) int64) {
 		if geminate(b, i) {
 			continue
 		}
-		if c == 'q' && before == 'l' && after == 'l' || b[i] == bullet && before == 'l' {
+		if c == 'q' && isLetter(before) && after == 'l' || b[i] == bullet && before == 'l' || noElision(b, i) {
 			if l.weakly++; l.weakly == 1 {
 				l.weak = at(i)
 			}
@@ -170,11 +174,46 @@ func impossible(c, before, before2, after byte, afterM bool) bool {
 	return false
 }
 
+// noElision reports whether the byte at i is an apostrophe where no language elides a letter: before a consonant, or
+// before a word of one vowel (Mart’nez and Mar’a in Mac OS Roman, Kj‘r in CP850).
+func noElision(b []byte, i int) bool {
+	const openQuote, closeQuote = 0x91, 0x92
+	if b[i] != openQuote && b[i] != closeQuote {
+		return false
+	}
+	start, end := i, i+1
+	for start > 0 && b[start-1] < utf8.RuneSelf && isLetter(class(b[start-1])) {
+		start--
+	}
+	for end < len(b) && b[end] >= 'a' && b[end] <= 'z' {
+		end++
+	}
+	if end == i+1 || end < len(b) && b[end] >= utf8.RuneSelf { // rock’n’roll
+		return false
+	}
+	switch before, after := b[start:i], string(b[i+1:end]); after {
+	case "s", "t", "d", "m", "n", "ll", "re", "ve", "tje", "tjes": // of English and Dutch words
+		return false
+	case "a", "o", "as", "os":
+		return len(before) > 2 && before[len(before)-1] != 'u' // puisqu’a
+	default:
+		return len(before) > 1 && strings.IndexByte("aeiouhy", after[0]) < 0
+	}
+}
+
 const bullet = 0x95 // •, in CP850 ò
 
 // geminate reports whether the byte at i is a bullet in the place of the Catalan middle dot (col•lega).
 func geminate(b []byte, i int) bool {
 	return b[i] == bullet && i > 0 && i+1 < len(b) && b[i-1]|0x20 == 'l' && b[i+1]|0x20 == 'l'
+}
+
+const enDash = 0x96 // –, in Mac OS Roman ñ
+
+// betweenVowels reports whether a vowel is before the byte at i and a small one after it. A byte beyond ASCII may be one.
+func betweenVowels(b []byte, i int) bool {
+	vowel := func(c byte) bool { return c >= 0x80 || strings.IndexByte("aeiou", c) >= 0 }
+	return i > 0 && i+1 < len(b) && vowel(b[i-1]|0x20) && vowel(b[i+1])
 }
 
 // alone reports whether the byte at i is Š, Œ, Ž or Ÿ between two spaces (in CP850 the
@@ -183,10 +222,15 @@ func alone(b []byte, i int) bool {
 	return class(b[i]) == 'U' && i > 0 && i+1 < len(b) && b[i-1] == ' ' && b[i+1] == ' '
 }
 
+// inWord reports whether a byte may be part of a word, in this encoding or another one: a letter, or a symbol that is no
+// punctuation.
+func inWord(c byte) bool {
+	const punctuation = "\xA0\x85\x8B\x91\x92\x93\x94\x95\x96\x97\x9B\xAB\xBB" // no-break space … ‹ ‘ ’ “ ” • – — › « »
+	return isLetter(class(c)) || c >= 0x80 && strings.IndexByte(punctuation, c) < 0
+}
+
 // countWord counts the word around the letter at i and returns its end.
 func (l *legacySurvey) countWord(b []byte, i int, at func(int) sample) (end int) {
-	const times = 0xD7 // × is in the middle of the letters of other encodings
-	inWord := func(c byte) bool { return c == times || isLetter(class(c)) }
 	start := i
 	for start > 0 && inWord(b[start-1]) {
 		start--
@@ -222,10 +266,10 @@ func (l *legacySurvey) judge(word []byte, at func() sample) {
 			continue
 		}
 		first, last := '-', '-'
-		if i > 0 {
+		if i > 0 && isLetter(class(word[i-1])) {
 			first = small(word[i-1])
 		}
-		if i+1 < len(word) {
+		if i+1 < len(word) && isLetter(class(word[i+1])) {
 			last = small(word[i+1])
 		}
 		telling = true
@@ -271,11 +315,11 @@ func neighbors1252(letter rune) (before, after string, known bool) {
 	case 'õ': // Portuguese, Estonian; ő in CP1250
 		return "-abcdefghijklmnoprstuvxyzçõäš", "abdefghijklmnoprstuvzäõš", true
 	case 'ø': // Danish, Norwegian, Faroese; ř in CP1250
-		return "-abdefghjklmnprstuvwø", "-abcdefghijklmnoprstuvwxyzðæø", true
+		return "-abdefghijklmnprstuvwxåø", "-abcdefghijklmnoprstuvwxyzðæø", true
 	case 'ù': // Italian, French, Gaelic; ů in CP1250
 		return "-abcdefghiklmnopqrstuvwxzñù", "-bcdfghilmnrstù", true
 	case 'û': // French; ű in CP1250
-		return "-abcdefghjlmnopqrstuvw", "-bcdefglmnrstv", true
+		return "-abcdefghjlmnopqrstuvwy", "-bcdefgklmnrstv", true
 	case 'ý': // Icelandic, Faroese, Czech names; ı in CP1254
 		return "-abdfghjklmnprstuvéøþ", "-abdefgijklmnprstuvxáíðúý", true
 	case 'þ': // Icelandic; ţ in CP1250, ş in CP1254

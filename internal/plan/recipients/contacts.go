@@ -25,7 +25,7 @@ func readContact(rules contact.Rules, buf, text []byte) (normal contact.Normal, 
 	}
 	normal, why := rules.Normalize(buf, text)
 	if why.Text != "" {
-		if code, reason := classify(text).refusal(); reason != "" && code != "cell-exponent" {
+		if code, reason := classify(text).refusal(); reason != "" && code != "cell-exponent" && code != "cell-formula" {
 			return contact.Normal{}, code, reason
 		}
 	}
