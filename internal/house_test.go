@@ -55,7 +55,7 @@ var may = map[string][]string{
 		"report", "safeio", "send", "watch"},
 	"optouts": {"campaign", "check", "config", "contact", "display", "plan/csvfile", "plan/recipients", "store"},
 	"intake": {"campaign", "check", "config", "display", "failpoint", "filing", "folders", "optouts", "plan", "plan/csvfile", "plan/document", "plan/recipients",
-		"rarelog", "report", "safeio", "send", "store", "watch"},
+		"rarelog", "report", "safeio", "send", "source", "store", "watch"},
 	"partnerpage":       {"calendar", "campaign", "check", "config", "contact", "display", "plan/document", "preview", "rarelog", "safeio"},
 	"api":               {"campaign"},
 	"control":           {"api", "campaign", "config", "display", "safeio", "send", "source"},

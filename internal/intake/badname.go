@@ -14,7 +14,7 @@ import (
 	"campaignd/internal/watch"
 )
 
-// BadName implements watch.Handler. A file whose name can't be used is moved to failed/ with a
+// BadName implements watch.Handler. A file that can't be used under its name is moved to failed/ with a
 // report that shows the name escaped.
 func (in *Intake) BadName(inbox string, f watch.File, why string) {
 	d := watch.Drop{Inbox: inbox, Name: escapedName(f.Name), Others: []watch.File{f}}
@@ -57,8 +57,7 @@ func (in *Intake) failBadName(inbox string, f watch.File, why string) error {
 		}
 		place = filepath.Join(failed, fmt.Sprintf("%s.%d", shown, n))
 	}
-	if err := writeAnswer(place, "%s was not taken in: %s. It was moved here. Give it a name of at most %d bytes in UTF-8 without control characters, and upload it again.",
-		strconv.QuoteToASCII(f.Name), why, watch.MaxName); err != nil {
+	if err := writeAnswer(place, "%s was not taken in: %s. It was moved here.", strconv.QuoteToASCII(f.Name), why); err != nil {
 		return err
 	}
 	if err := moveFree(from, to); err != nil {

@@ -96,7 +96,11 @@ func (cs *controls) obey(ctx context.Context, c watch.Control) error {
 		}
 	}
 	if errors.Is(err, errNoSending) {
-		return cs.failControl(c, err.Error())
+		reason := err.Error()
+		if name, id := cs.newest.closest(c.Inbox, c.Name); id != "" {
+			reason += fmt.Sprintf("; the closest is %q (%s)", name, id)
+		}
+		return cs.failControl(c, reason)
 	}
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -138,6 +139,16 @@ func TestControlFilesOfOthers(t *testing.T) {
 	wantParts(t, h.failedControl("winter."+string(s.ID)+".cancel"), "this inbox has had no drop of that name (and id)")
 	if len(h.dispatcher.calls) > 0 {
 		t.Error(h.dispatcher.calls)
+	}
+}
+
+func TestRefusedControlFileNamesTheClosestDrop(t *testing.T) {
+	h := newHarness(t, "", "")
+	s := h.good("spring")
+	want := fmt.Sprintf(`the closest is "spring" (%s).`, s.ID)
+	for _, file := range []string{"sprng.cancel", "Spring.cancel", "spring (1).pause", "spring.csv.cancel", "autumn.cancel", "spring.20261124-999999.cancel"} {
+		h.control(file, "")
+		wantParts(t, h.failedControl(file), want)
 	}
 }
 

@@ -1,10 +1,14 @@
 package intake
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/source"
 	"campaignd/internal/store"
 )
 
@@ -81,6 +85,26 @@ func (n *newestByName) sameButDigits(inbox, name string) string {
 		}
 	}
 	return found
+}
+
+// closest returns the newest known drop of an inbox whose name name was probably meant for, or else
+// the newest drop of all; "" if there is none. find must have been called before.
+func (n *newestByName) closest(inbox, name string) (other string, id campaign.ID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	key := nameOf(inbox, name)
+	ids := map[string]campaign.ID{}
+	for known, id := range n.known {
+		if known.inbox == key.inbox {
+			ids[known.name] = id
+		}
+	}
+	if len(ids) == 0 {
+		return "", ""
+	}
+	names := slices.SortedFunc(maps.Keys(ids), func(a, b string) int { return cmp.Compare(ids[b].Number(), ids[a].Number()) })
+	other = cmp.Or(source.Nearest(key.name, names), names[0])
+	return other, ids[other]
 }
 
 // withoutDigits replaces every digit, so that names of a series are equal.

@@ -136,6 +136,25 @@ func TestFileWithABadNameIsMovedWithAReport(t *testing.T) {
 	wantParts(t, files[`a\nb.csv.report.txt`], `"a\nb.csv" was not taken in`)
 }
 
+// A folder with the name of a control file is no drop that could be uploaded again.
+func TestFolderNamedLikeAControlFileIsAnsweredByItself(t *testing.T) {
+	h := newHarness(t, "", "")
+	s := h.good("spring")
+	if err := os.Mkdir(filepath.Join(h.inbox, "spring.cancel"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h.in.Refused(watch.Drop{Inbox: h.inbox, Name: "spring", Others: []watch.File{{Name: "spring.cancel"}},
+		Problems: []campaign.Problem{{Code: "file-special", File: "spring.cancel", Message: "is a folder; put a file here"}}})
+	h.work()
+	wantParts(t, h.tree("failed")["spring.cancel.report.txt"], `"spring.cancel" was not taken in: it is a folder; put a file here.`)
+	if got := h.newest("spring").ID; got != s.ID {
+		t.Errorf("the folder became the drop %s", got)
+	}
+	if _, err := os.Lstat(filepath.Join(h.inbox, "spring.cancel")); err == nil {
+		t.Error("the folder is still in the inbox")
+	}
+}
+
 func TestStopPausesAndSaysHowToCancel(t *testing.T) {
 	h := newHarness(t, "", "")
 	s := h.good("spring")

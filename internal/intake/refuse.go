@@ -35,8 +35,12 @@ func (in *Intake) Incomplete(d watch.Drop) {
 }
 
 // Refused implements watch.Handler. Links, devices, folders and unreadable files are moved as they
-// are and never opened.
+// are and never opened. A control file among them is answered by itself: it is no drop.
 func (in *Intake) Refused(d watch.Drop) {
+	if len(d.Others) == 1 && len(d.Problems) > 0 && watch.ParseName(d.Others[0].Name).Kind == watch.KindControl {
+		in.BadName(d.Inbox, d.Others[0], "it "+d.Problems[0].Message)
+		return
+	}
 	in.rejectUnopened(d, "a file of the drop can't be taken", false)
 }
 

@@ -60,9 +60,17 @@ type extension struct {
 	format Format // of KindCSV
 }
 
+// empty reports whether a file with the extension is an empty control file.
+func (x extension) empty() bool {
+	return x.kind == KindControl && x.action != ActionSuppress && x.action != ActionReschedule
+}
+
+// hiddenEnding is what Windows appends to a control file without showing it.
+const hiddenEnding = ".txt"
+
 // extensions lists all of them, longer ones before those that they end in: NAME.suppress.csv is
-// not a drop's CSV.
-func extensions() [21]extension {
+// not a drop's CSV. Those of empty control files may have hiddenEnding after them.
+func extensions() [17]extension {
 	return [...]extension{
 		{suffix: ".suppress.csv", kind: KindControl, action: ActionSuppress},
 		{suffix: ".reschedule.json", kind: KindControl, action: ActionReschedule},
@@ -77,15 +85,11 @@ func extensions() [21]extension {
 		{suffix: ".pause", kind: KindControl, action: ActionPause},
 		{suffix: ".resume", kind: KindControl, action: ActionResume},
 		{suffix: ".results", kind: KindControl, action: ActionResults},
-		// What Windows and people make of them.
-		{suffix: ".cancel.txt", kind: KindControl, action: ActionCancel},
+		// What people make of them.
 		{suffix: ".canceled", kind: KindControl, action: ActionCancel},
 		{suffix: ".cancelled", kind: KindControl, action: ActionCancel},
-		{suffix: ".pause.txt", kind: KindControl, action: ActionPause},
 		{suffix: ".paused", kind: KindControl, action: ActionPause},
 		{suffix: StopExtension, kind: KindControl, action: ActionPause},
-		{suffix: ".resume.txt", kind: KindControl, action: ActionResume},
-		{suffix: ".results.txt", kind: KindControl, action: ActionResults},
 	}
 }
 
@@ -132,6 +136,9 @@ func ParseName(file string) Name {
 func parsePart(file string) Name {
 	for _, x := range extensions() {
 		base, ok := cutEnding(file, x.suffix)
+		if !ok && x.empty() {
+			base, ok = cutEnding(file, x.suffix+hiddenEnding)
+		}
 		if !ok {
 			continue
 		}
@@ -144,8 +151,9 @@ func parsePart(file string) Name {
 		if why := badBase(n.Base); why != "" {
 			return Name{Kind: KindBadName, Why: why}
 		}
-		if _, optOuts := cutEnding(base, ".suppress"); optOuts && x.kind == KindCSV { // sending to them would be the worst mistake
-			return Name{Kind: KindBadName, Why: "a list of opt-outs is a plain CSV: upload it as NAME.suppress.csv"}
+		if x.kind == KindCSV && likeOptOuts(base) { // sending to them would be the worst mistake
+			return Name{Kind: KindBadName, Why: "its name is that of a list of opt-outs, which is a plain CSV: upload it as NAME.suppress.csv. " +
+				"If it is a list of recipients, give it a name that doesn't end like suppress"}
 		}
 		n.Base = norm.NFC.String(n.Base)
 		return n
@@ -154,6 +162,18 @@ func parsePart(file string) Name {
 		return Name{Kind: KindBadName, Why: why}
 	}
 	return Name{Kind: KindForeign}
+}
+
+// likeOptOuts reports whether a base name ends in a word like suppress, as that of a list of opt-outs
+// that isn't named NAME.suppress.csv does.
+func likeOptOuts(base string) bool {
+	words := strings.FieldsFunc(fold(base), isSeparator)
+	if len(words) == 0 {
+		return false
+	}
+	const word = "suppress"
+	last := words[len(words)-1]
+	return strings.HasPrefix(last, word) || edits(last, word, maxEdits) <= maxEdits
 }
 
 // cutEnding is strings.CutSuffix without regard to ASCII case. ending is in lower case.
@@ -181,7 +201,7 @@ func badBase(base string) string {
 		return "the name is empty"
 	}
 	if long := max(len(base), len(norm.NFC.String(base))); long > MaxName {
-		return fmt.Sprintf("the name is %d bytes long; at most %d are allowed", long, MaxName)
+		return fmt.Sprintf("the name is %d bytes long; at most %d are allowed: give it a shorter one", long, MaxName)
 	}
 	return badText(base)
 }
@@ -192,7 +212,7 @@ const maxFileName = 255
 // badName returns why a file of no drop can't even have a note, or "".
 func badName(file string) string {
 	if most := maxFileName - len(NoteExtension); len(file) > most {
-		return fmt.Sprintf("the name is %d bytes long; at most %d are allowed", len(file), most)
+		return fmt.Sprintf("the name is %d bytes long; at most %d are allowed: give it a shorter one", len(file), most)
 	}
 	return badText(file)
 }
@@ -200,15 +220,18 @@ func badName(file string) string {
 // badText returns why a text can't be shown as a name, or "".
 func badText(name string) string {
 	if !utf8.ValidString(name) {
-		return "the name is not valid UTF-8"
+		return "the name is not valid UTF-8: give it one without special letters, or set your program to UTF-8"
 	}
 	for _, r := range name {
 		if unicode.IsControl(r) {
-			return fmt.Sprintf("the name contains the control character %U", r)
+			return fmt.Sprintf("the name contains the control character %U: give it one without", r)
 		}
 	}
 	return ""
 }
 
 // IsStop reports whether a file is a control file NAME.stop.
-func IsStop(file string) bool { return strings.EqualFold(filepath.Ext(file), StopExtension) }
+func IsStop(file string) bool {
+	shown, _ := cutEnding(file, hiddenEnding)
+	return strings.EqualFold(filepath.Ext(shown), StopExtension)
+}

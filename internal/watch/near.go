@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -48,19 +49,21 @@ func nearShape(file string) missing {
 
 // nearBase is a part of a file name that may stand for NAME.
 type nearBase struct {
-	text string // folded
-	dots int    // in text; -1: compares with any NAME
+	text  string // folded
+	dots  int    // in text; -1: compares with any NAME
+	exact bool   // stands only for a NAME that it is equal to
 }
 
 // nearBases returns the parts of a file name that may stand for NAME: the text up to a dot (the
-// first one, or a later one if NAME has dots itself) and the text up to a separator before a word
-// with sched or layout.
+// first one, or a later one if NAME has dots itself), the text up to a separator before a word
+// with sched or layout, and, to be equal to NAME, the text before such a word without a separator and
+// the text after one that the file name begins with.
 func nearBases(file string) []nearBase {
 	var all []nearBase
 	dots := 0
 	for i, r := range file {
 		if r == '.' && i > 0 {
-			all = append(all, nearBase{fold(file[:i]), dots})
+			all = append(all, nearBase{text: fold(file[:i]), dots: dots})
 			dots++
 		}
 	}
@@ -77,7 +80,21 @@ func nearBases(file string) []nearBase {
 			word = word[:end]
 		}
 		if strings.Contains(word, "sched") || strings.Contains(word, "layout") {
-			all = append(all, nearBase{fold(strings.TrimRightFunc(file[:i], isSeparator)), -1})
+			all = append(all, nearBase{text: fold(strings.TrimRightFunc(file[:i], isSeparator)), dots: -1})
+		}
+	}
+	for _, word := range [...]string{"sched", "layout"} {
+		before, _, found := strings.Cut(lower, word)
+		if !found {
+			continue
+		}
+		if before != "" { // springschedule.json
+			all = append(all, nearBase{text: fold(file[:len(before)]), dots: -1, exact: true})
+			continue
+		}
+		if i := strings.IndexFunc(file, isSeparator); i > 0 { // schedule_spring.json
+			after, _, _ := strings.Cut(strings.TrimLeftFunc(file[i:], isSeparator), ".")
+			all = append(all, nearBase{text: fold(after), dots: -1, exact: true})
 		}
 	}
 	return all
@@ -86,13 +103,24 @@ func nearBases(file string) []nearBase {
 // isSeparator reports whether r divides the words of a file name.
 func isSeparator(r rune) bool { return !unicode.In(r, unicode.L, unicode.N, unicode.M) }
 
-// fold returns a base name as near names compare: without case and the number of a copy, " (1)" or "(1)".
+// fold returns a base name as near names compare: without case and the marks of a copy, such as
+// " (1)", " - Copy" and "Copy of ".
 func fold(base string) string {
 	folded := strings.ToLower(norm.NFC.String(base))
 	if i := strings.LastIndexByte(folded, '('); i > 0 && strings.HasSuffix(folded, ")") {
 		if n := folded[i+1 : len(folded)-1]; n != "" && len(n) <= 3 && strings.Trim(n, "0123456789") == "" {
-			if before := strings.TrimRight(folded[:i], " "); before != "" {
-				return before
+			folded = cmp.Or(strings.TrimRight(folded[:i], " "), folded)
+		}
+	}
+	for _, word := range [...]string{"copy", "copia", "cópia", "kopie", "copie"} {
+		for _, mark := range [...]string{" - " + word, " " + word} {
+			if before, ok := strings.CutSuffix(folded, mark); ok {
+				return cmp.Or(before, folded)
+			}
+		}
+		for _, link := range [...]string{" of ", " de ", " di ", " von ", " "} {
+			if after, ok := strings.CutPrefix(folded, word+link); ok {
+				return cmp.Or(after, folded)
 			}
 		}
 	}
@@ -115,7 +143,7 @@ func isNear(base nearBase, name string) bool {
 		}
 	}
 	limit := min(maxEdits, letters-1)
-	return limit > 0 && digits(base.text) == digits(name) && edits(base.text, name, limit) <= limit
+	return !base.exact && limit > 0 && digits(base.text) == digits(name) && edits(base.text, name, limit) <= limit
 }
 
 func digits(s string) string {

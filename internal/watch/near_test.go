@@ -42,6 +42,20 @@ func TestNearMisses(t *testing.T) {
 		{"spring", ".csv .layout.json", "spirng.schedule.json", true},
 		{"spring", ".csv .layout.json", "springs.schedule.json", true},
 		{"spring", ".csv .layout.json", "spring.csv.schedule.json", true},
+		{"spring", ".csv .layout.json", "Copy of spring.schedule.json", true},
+		{"spring", ".csv .layout.json", "Copia de spring.schedule.json", true},
+		{"spring", ".csv .layout.json", "Kopie von spring.schedule.json", true},
+		{"spring", ".csv .layout.json", "spring - Copy.schedule.json", true},
+		{"spring", ".csv .layout.json", "spring - copia (2).schedule.json", true},
+		{"spring", ".csv .layout.json", "springschedule.json", true},
+		{"spring", ".csv .layout.json", "springSchedule.json", true},
+		{"spring", ".csv .layout.json", "schedule_spring.json", true},
+		{"spring", ".csv .layout.json", "schedule.spring.json", true},
+		{"spring", ".csv", "layout-spring.json", true},
+		{"spring", ".csv .layout.json", "springsschedule.json", false},
+		{"spring", ".csv .layout.json", "schedule-spring2.json", false},
+		{"spring", ".csv .layout.json", "schedule.json", false},
+		{"spring", ".csv .layout.json", "spring-old.schedule.json", false},
 		{"spring", ".csv", "spring_layout.json", true},
 		{"spring", ".csv", "Spring.layout.json", true},
 		{"spring", ".csv", "spring.csv.layout.json", true},
@@ -232,6 +246,37 @@ func TestNotes(t *testing.T) {
 			t.Error("the note stays although its reason is gone")
 		}
 	})
+}
+
+// A note gives no advice that can't work (docs/contract.md 2, every file gets an answer).
+func TestNotesOnUnknownFiles(t *testing.T) {
+	for file, want := range map[string]string{
+		"a.xls":                "save it as a.xlsx or a.csv",
+		"a.ods":                "save it as a.xlsx or a.csv",
+		"a.csv.zst":            "upload a.csv itself, or as a.zip or a.csv.gz",
+		"a.csv.gpg":            "decrypt it and upload a.csv",
+		"a.csv.ok":             "it belongs to no drop",
+		"a.csv.sig":            "it belongs to no drop",
+		"a.ctl":                "it belongs to no drop",
+		"a.csv.part1":          "it belongs to no drop",
+		"a.cvs":                "Rename it if a.csv was meant",
+		"a.zpi":                "Rename it if a.zip was meant",
+		"a.csv (1)":            "Rename it if a.csv was meant",
+		"a.cancel (1).txt":     "Rename it if a.cancel was meant",
+		"a.cancel - copia.txt": "Rename it if a.cancel was meant",
+		"a cancel.txt":         "Rename it if a.cancel was meant",
+		"a.cancel.docx":        "Rename it if a.cancel was meant",
+		"a.suppress.txt":       "Rename it if a.suppress.csv was meant",
+		"a.suppress.csv.txt":   "Rename it if a.suppress.csv was meant",
+		"a.abort":              "upload an empty file NAME.cancel",
+		"spring.txt":           "Rename it if spring.csv was meant",
+		"summer.txt":           "it belongs to no drop",
+	} {
+		w := &Watcher{items: map[key]*item{{base: "spring"}: {name: Name{Base: "spring"}}}, others: map[string]*other{}}
+		if got := w.otherNote(&other{file: File{Name: file}}); !strings.Contains(got, want) {
+			t.Errorf("the note on %s is %q, want %q", file, got, want)
+		}
+	}
 }
 
 func TestNotesAreBounded(t *testing.T) {

@@ -3,10 +3,13 @@ package watch
 import (
 	"cmp"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/text/unicode/norm"
 
 	"campaignd/internal/campaign"
 )
@@ -102,32 +105,114 @@ func (w *Watcher) otherNote(o *other) string {
 			drop.name.Base, rightNames(drop, file))
 	}
 	text := fmt.Sprintf("campaignd doesn't know what to do with %s and leaves it here", shown(file))
-	if right := nearestExtension(file); right != "" {
+	if advice := otherFormat(file); advice != "" {
+		return text + ": " + advice
+	}
+	if right := cmp.Or(nearestExtension(file), w.missingCSV(file)); right != "" {
 		return text + fmt.Sprintf(". Rename it if %s was meant.", right)
 	}
-	return text + ": it belongs to no drop. A drop is NAME.csv with NAME.layout.json and, last, NAME.schedule.json."
+	text += ": it belongs to no drop. A drop is NAME.csv with NAME.layout.json and, last, NAME.schedule.json."
+	if o.file.ID.Size == 0 {
+		text += " To cancel, pause or resume one, upload an empty file NAME.cancel, NAME.pause or NAME.resume."
+	}
+	return text
+}
+
+// otherFormat says what to do with a file whose ending is that of a format that isn't read, "" if it
+// isn't one of them.
+func otherFormat(file string) string {
+	stem := strings.TrimSuffix(file, filepath.Ext(file))
+	stem = cmp.Or(strings.TrimSuffix(stem, filepath.Ext(stem)), stem)
+	switch strings.ToLower(filepath.Ext(file)) {
+	case ".xls", ".xlsm", ".xlsb", ".ods", ".numbers":
+		return fmt.Sprintf("workbooks of this kind are not read. If it is a list of recipients, save it as %s.xlsx or %s.csv.", stem, stem)
+	case ".7z", ".rar", ".tar", ".tgz", ".bz2", ".xz", ".zst":
+		return fmt.Sprintf("archives of this kind are not read. If it is a list of recipients, upload %s.csv itself, or as %s.zip or %s.csv.gz.", stem, stem, stem)
+	case ".gpg", ".pgp":
+		return fmt.Sprintf("encrypted files are not read. If it is a list of recipients, decrypt it and upload %s.csv.", stem)
+	}
+	return ""
+}
+
+// missingCSV returns the name of the CSV that a drop of the file's name still lacks, or "".
+func (w *Watcher) missingCSV(file string) string {
+	base := norm.NFC.String(strings.TrimSuffix(file, filepath.Ext(file)))
+	if it := w.items[key{base: base}]; base == "" || it == nil || it.count(KindCSV) > 0 {
+		return ""
+	}
+	return base + ".csv"
 }
 
 // nearestExtension returns the name with the known extension that a file's ending is near to, or "".
 func nearestExtension(file string) string {
+	if part, rest := partBefore(file); part != "" {
+		if parsePart(part).Kind == KindControl || rest == "" || strings.EqualFold(rest, hiddenEnding) {
+			return part
+		}
+		return "" // spring.csv.asc says something about spring.csv
+	}
+	for _, ending := range [...]string{".suppress", ".suppress.txt"} {
+		if base, ok := cutEnding(file, ending); ok && base != "" {
+			return base + ".suppress.csv"
+		}
+	}
 	lower := strings.ToLower(file)
+	if len(lower) != len(file) {
+		return ""
+	}
 	best, found := maxEdits+1, ""
 	for _, x := range extensions() {
-		for _, ending := range []string{x.suffix, x.suffix + ".txt"} {
+		for _, ending := range []string{x.suffix, x.suffix + hiddenEnding} {
 			for cut := len(file) - len(ending) - maxEdits; cut <= len(file)-len(ending)+maxEdits; cut++ {
-				if cut <= 0 || cut >= len(file) || file[cut] != '.' && file[cut] != '_' && file[cut] != '-' {
+				if cut <= 0 || cut >= len(file) || !strings.ContainsRune("._- ", rune(file[cut])) {
 					continue
 				}
-				if parsePart(file[:cut]).Kind >= KindCSV {
-					continue // spring.csv.asc says something about spring.csv
+				limit := min(maxEdits, (len(x.suffix)-1)/2) // .csv: one edit, or two letters swapped
+				n := edits(lower[cut+1:], ending[1:], limit)
+				if swapped(lower[cut+1:], ending[1:]) {
+					n = 1
 				}
-				if n := edits(lower[cut:], ending, maxEdits); n < best && len(lower) == len(file) {
-					best, found = n, file[:cut]+x.suffix
+				if n <= limit && n < best {
+					best, found = n, strings.TrimRight(file[:cut], " ")+x.suffix
 				}
 			}
 		}
 	}
 	return found
+}
+
+// partBefore returns the name of a part that a file name begins with, and what follows it without
+// the marks of a copy: spring.cancel and .txt of "spring.cancel (1).txt".
+func partBefore(file string) (part, rest string) {
+	for i, r := range file + "." {
+		if i == 0 || isSeparator(r) && r != '.' && r != ' ' && r != '(' || !isSeparator(r) {
+			continue
+		}
+		if n := parsePart(strings.TrimRight(file[:i], " ")); n.Kind < KindCSV {
+			continue
+		}
+		part, rest = strings.TrimRight(file[:i], " "), file[i:]
+		if at := strings.LastIndexByte(rest, '.'); at > 0 && rest[0] != '.' {
+			rest = rest[at:]
+		} else if rest != "" && rest[0] != '.' || rest == "." {
+			rest = ""
+		}
+		return part, rest
+	}
+	return "", ""
+}
+
+// swapped reports whether a and b differ in two neighbours that are swapped.
+func swapped(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) - 1 {
+		if a[i] != b[i] {
+			return a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
+		}
+	}
+	return false
 }
 
 // rightNames says under which name a near file would be a part of the drop.

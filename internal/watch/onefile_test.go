@@ -123,6 +123,8 @@ func TestTwoFormatsOfOneCSVAreRefused(t *testing.T) {
 }
 
 func TestFormatsByName(t *testing.T) {
+	const optOuts = "its name is that of a list of opt-outs, which is a plain CSV: upload it as NAME.suppress.csv. " +
+		"If it is a list of recipients, give it a name that doesn't end like suppress"
 	for file, want := range map[string]Name{
 		"a.csv":             {Kind: KindCSV, Base: "a"},
 		"a.CSV.gz":          {Kind: KindCSV, Base: "a", Format: FormatGzip},
@@ -132,8 +134,8 @@ func TestFormatsByName(t *testing.T) {
 		"a.gz":              {Kind: KindForeign},
 		"a.xls":             {Kind: KindForeign},
 		"a.zip.part":        {Kind: KindTemporary, Base: "a"},
-		"a.suppress.xlsx":   {Kind: KindBadName, Why: "a list of opt-outs is a plain CSV: upload it as NAME.suppress.csv"},
-		"a.Suppress.csv.gz": {Kind: KindBadName, Why: "a list of opt-outs is a plain CSV: upload it as NAME.suppress.csv"},
+		"a.suppress.xlsx":   {Kind: KindBadName, Why: optOuts},
+		"a.Suppress.csv.gz": {Kind: KindBadName, Why: optOuts},
 	} {
 		if got := ParseName(file); got != want {
 			t.Errorf("%s is %+v, want %+v", file, got, want)
