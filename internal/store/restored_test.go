@@ -129,6 +129,23 @@ func TestNewStoreNeverReusesNumbers(t *testing.T) {
 	}
 }
 
+// TestUnreadableGenerationFileHoldsNothing: sendings go on, although nothing says that the store is the newest.
+func TestUnreadableGenerationFileHoldsNothing(t *testing.T) {
+	s := openTest(t)
+	head := accept(t, s, draft{rows: 10}, nil)
+	for _, content := range []string{"", "what is this", strings.Repeat("x", 9999)} {
+		s.Close()
+		if err := os.WriteFile(s.db.Path()+".latest", []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s = openAt(t, s.db.Path())
+		wantState(t, s, head.ID, campaign.StateScheduled)
+		if why := s.Restored(); why != "" {
+			t.Errorf("with %.20q: restored %s", content, why)
+		}
+	}
+}
+
 // A hub's store is opened again after another hub may have gone on: only who has compared it with the
 // log may send with it. Once it was held it is an ordinary store.
 func TestAStoreOfAClusterIsHeldUnlessItIsChecked(t *testing.T) {

@@ -25,13 +25,17 @@ func openTest(t *testing.T) *DB {
 
 func openAt(t *testing.T, path string) *DB {
 	t.Helper()
-	d, err := Open(path, Options{NoSync: true, InitialMmapSize: 64 << 20}, Schema{Numbered: rows, Migrations: []func(*bbolt.Tx) error{
-		func(t *bbolt.Tx) error { _, err := t.CreateBucket(rows); return err }}})
+	d, err := open(path)
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
 	t.Cleanup(func() { d.Close() })
 	return d
+}
+
+func open(path string) (*DB, error) {
+	return Open(path, Options{NoSync: true, InitialMmapSize: 64 << 20}, Schema{Numbered: rows, Migrations: []func(*bbolt.Tx) error{
+		func(t *bbolt.Tx) error { _, err := t.CreateBucket(rows); return err }}})
 }
 
 func rowKey(n int) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
@@ -73,12 +77,16 @@ func put(d *DB, value string) error {
 	return d.Update(func(t *Tx) error { return t.Bucket(rows).Put(rowKey(7), []byte(value)) })
 }
 
-// content returns all rows.
-func content(t *testing.T, d *DB) string {
+// content returns everything in the file but the number of commits: every key, value and sequence.
+func content(t *testing.T, d *DB) (all string) {
 	t.Helper()
-	all := ""
 	if err := d.View(func(t *Tx) error {
-		return t.Bucket(rows).ForEach(func(k, v []byte) error { all += fmt.Sprintf("%x: %x\n", k, v); return nil })
+		return t.ForEach(func(name []byte, b *bbolt.Bucket) error {
+			if !bytes.Equal(name, Meta) {
+				all += fmt.Sprintf("%s: %d\n", name, b.Sequence())
+			}
+			return b.ForEach(func(k, v []byte) error { all += fmt.Sprintf("%x: %x\n", k, v); return nil })
+		})
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -33,11 +33,23 @@ func TestCutUnseen(t *testing.T) {
 			if err := put(d, "x"); !errors.Is(err, d.Err()) {
 				t.Errorf("write: %v, want %v", err, d.Err())
 			}
+			deep := d.View(func(t *Tx) error {
+				for err := range t.Check() {
+					return err
+				}
+				return nil
+			})
+			if deep == nil || deep != d.Err() {
+				t.Errorf("a deep check: got %v, want %v", deep, d.Err())
+			}
 			if err := d.Close(); err != nil {
 				t.Errorf("close: %v", err)
 			}
 			if info, err := os.Stat(d.path); err != nil || info.Size() != keep {
 				t.Errorf("it was written to: %d bytes, %v", info.Size(), err)
+			}
+			if _, err := open(d.path); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "restore a backup") {
+				t.Errorf("opened again: got %v, want %v with advice", err, ErrDamaged)
 			}
 		})
 	}
