@@ -42,7 +42,7 @@ var may = map[string][]string{
 	// A fake that shared a line with what it tests would prove nothing.
 	"send/whatsapp/graphfake": {},
 	"send/sendtest":           {"campaign", "send"},
-	"relay":                   {"campaign", "codec", "send", "store"},
+	"relay":                   {"campaign", "codec", "failpoint", "send", "store"},
 	"watch":                   {"calendar", "campaign", "safeio"},
 	"picture":                 {"campaign", "display", "plan"},
 	"notify":                  {"campaign", "store"},

@@ -101,7 +101,7 @@ func (p *place) replication() *api.Replication {
 	r := &api.Replication{Mode: p.o.Config.Standby.Replication}
 	if role == api.RoleHub {
 		s := p.log.State()
-		r.Hub, r.Problem, r.Commit = hostName(), s.Problem, s.Commit
+		r.Hub, r.Problem, r.Commit = hostName(), p.unreplicated(s), s.Commit
 		r.Standby, r.Ready, r.Behind, r.Lag = standby.Host, standby.Ready, standby.Behind, standby.Lag
 		return r
 	}
@@ -112,6 +112,17 @@ func (p *place) replication() *api.Replication {
 		r.Commit = s.Position.Commit
 	}
 	return r
+}
+
+// unreplicated says why the standby doesn't get what this hub writes and what follows, "" if it does.
+func (p *place) unreplicated(s relay.LogState) string {
+	switch {
+	case s.Problem == "":
+		return ""
+	case p.required():
+		return s.Problem + "; meanwhile nothing is handed out and no drop is accepted"
+	}
+	return s.Problem + "; meanwhile this hub goes on, and a takeover would lack what it does"
 }
 
 // handOver ends the leadership in order if a standby could take over now.
@@ -148,7 +159,7 @@ func (p *place) findings() []api.Finding {
 	one := api.Finding{Check: "standby", Level: api.LevelOK, Message: fmt.Sprintf("%s follows and could take over; it is %.1f s behind", r.Standby, r.Lag)}
 	switch {
 	case r.Problem != "":
-		one.Level, one.Message, one.Advice = api.LevelFail, "what is written isn't replicated: "+r.Problem, "look at the log of NATS"
+		one.Level, one.Message, one.Advice = api.LevelFail, "what is written isn't replicated: "+r.Problem, "this hub repairs it by itself once NATS lets it; if it lasts, look at the log of NATS"
 	case r.Standby == "":
 		one.Level, one.Message, one.Advice = api.LevelWarn, "no standby follows this hub", "start campaignd run --standby on another machine"
 	case !r.Ready:

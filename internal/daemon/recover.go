@@ -31,7 +31,7 @@ func (d *Daemon) recover() error {
 		d.log.Info("workers may be sending messages that the last run handed out; looking for their answers", "messages", found.Kept)
 	}
 	if why := d.store.Restored(); why != "" {
-		d.log.Warn("the store was restored " + why + ", and every sending is held: check what was sent since the backup, then run: campaignd resume --all")
+		d.log.Warn("the store was restored " + why + ", and every sending is held: compare what was sent since with the receivers, then run: campaignd resume --all")
 	}
 	if err := d.loadStates(); err != nil {
 		return fmt.Errorf("read states: %w", err)

@@ -81,6 +81,9 @@ const (
 	CompactSwapped Name = "compact-swapped" // it has the store's name and isn't open yet
 )
 
+// BaseBegun is a step of a hub with a standby: a base of the store is about to be written to the log.
+const BaseBegun Name = "base-begun"
+
 // The steps of safeio, by the names of its Op. These can also fail.
 const (
 	Create  Name = "create"

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -38,6 +39,8 @@ type Conn struct {
 	log    *slog.Logger
 	nc     *nats.Conn
 	js     jetstream.JetStream
+
+	leases atomic.Pointer[jetstream.KeyValue] // their bucket; nil: it must be opened
 }
 
 // Times of the connection.

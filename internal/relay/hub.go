@@ -306,7 +306,7 @@ func (h *Hub) look(ctx context.Context, reader *answerReader) error {
 	}
 	var work jetstream.Stream
 	if err == nil {
-		work, err = h.conn.js.Stream(ctx, h.conn.Names.WorkStream())
+		work, err = h.conn.stream(ctx, h.conn.Names.WorkStream())
 	}
 	if err == nil && !work.CachedInfo().Created.Equal(h.workCreated) {
 		// A worker may have created it again, but only the hub creates its consumers.

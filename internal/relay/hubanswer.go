@@ -39,7 +39,7 @@ const (
 // the end of the stream, whose numbers are used again.
 func (r *answerReader) open(ctx context.Context) error {
 	h, name := r.hub, r.hub.conn.Names.DoneStream()
-	stream, err := h.conn.js.Stream(ctx, name)
+	stream, err := h.conn.stream(ctx, name)
 	if err != nil {
 		return fmt.Errorf("open stream %s: %w", name, err)
 	}
@@ -57,7 +57,7 @@ func (r *answerReader) open(ctx context.Context) error {
 	}
 	h.position = from
 	h.mu.Unlock()
-	consumer, err := h.conn.js.OrderedConsumer(ctx, name, jetstream.OrderedConsumerConfig{
+	consumer, err := h.conn.ordered(ctx, name, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from.Sequence + 1,
 	})
 	if err != nil {
@@ -125,7 +125,7 @@ func (r *answerReader) run(ctx context.Context) {
 // close ends the reader and waits for its goroutine.
 func (r *answerReader) close() {
 	r.cancel()
-	r.consume.Stop()
+	go r.consume.Stop() // it waits until the consumer is there again, if it was lost with a server
 	<-r.done
 }
 
@@ -153,7 +153,7 @@ func (r *answerReader) check(ctx context.Context) error {
 	r.hub.mu.Lock()
 	at := r.hub.position.Sequence // before the stream is asked, which grows meanwhile
 	r.hub.mu.Unlock()
-	stream, err := r.hub.conn.js.Stream(ctx, r.hub.conn.Names.DoneStream())
+	stream, err := r.hub.conn.stream(ctx, r.hub.conn.Names.DoneStream())
 	if err != nil {
 		return fmt.Errorf("open stream %s: %w", r.hub.conn.Names.DoneStream(), err)
 	}

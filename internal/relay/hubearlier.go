@@ -25,11 +25,11 @@ func (h *Hub) begin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the hub's epoch: %w", err)
 	}
-	stream, err := h.conn.js.Stream(ctx, h.conn.Names.DoneStream())
+	stream, err := h.conn.stream(ctx, h.conn.Names.DoneStream())
 	if err != nil {
 		return fmt.Errorf("open stream %s: %w", h.conn.Names.DoneStream(), err)
 	}
-	switch newest, err := stream.GetLastMsgForSubject(ctx, h.conn.Names.DoneAll()); {
+	switch newest, err := lastMessage(ctx, stream, h.conn.Names.DoneAll()); {
 	case err == nil:
 		if id, err := DecodeID(newest.Data); err == nil && id.Epoch < 1<<(64-epochShift)-1 {
 			last = max(last, id.Epoch)
@@ -103,7 +103,7 @@ func (h *Hub) save() {
 // no worker ever got are sent again at once; elsewhere the grantBook decides.
 func (h *Hub) drain(ctx context.Context, settler Settler) error {
 	for _, c := range h.list() {
-		consumer, err := h.conn.js.Consumer(ctx, h.conn.Names.WorkStream(), h.conn.Names.WorkConsumer(c.application, c.name))
+		consumer, err := h.conn.consumer(ctx, h.conn.Names.WorkStream(), h.conn.Names.WorkConsumer(c.application, c.name))
 		if err != nil {
 			return fmt.Errorf("drain the queue: %w", err)
 		}

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -37,13 +36,18 @@ type Holder struct {
 // of Time. Another process takes it when it has seen no renewal for Time on its own clock while it
 // was connected, so that clocks of two machines are never compared, and an outage of NATS gives
 // nobody the lease. It only says when to try: the log decides who leads.
+//
+// While three servers elect a leader, for up to nine seconds, nobody can renew anything. So that the
+// death of the holder is noticed meanwhile, and a holder that lives isn't taken for dead afterwards, it also
+// publishes a beat, which needs no leader. Who hears beats waits for four times Time.
 type Lease struct {
-	open func(context.Context) (jetstream.KeyValue, error)
-	key  string
-	time time.Duration
-	log  *slog.Logger
+	bucket leaseBucket
+	key    string
+	time   time.Duration
+	log    *slog.Logger
 
 	mu       sync.Mutex // guards the fields below
+	heard    time.Time  // when the last beat was heard, or listening began
 	self     Holder
 	holder   Holder    // the last one seen
 	revision uint64    // of the key; 0: it was never seen
@@ -72,7 +76,7 @@ func (c *Conn) NewLease(o LeaseOptions) *Lease {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Lease{open: c.leadBucket, key: o.Key, time: o.Time, log: o.Log, self: o.Self}
+	return &Lease{bucket: c, key: o.Key, time: o.Time, log: o.Log, self: o.Self}
 }
 
 // Take waits until the lease is held, or ctx ends. observe is called after every look that found
@@ -80,8 +84,10 @@ func (c *Conn) NewLease(o LeaseOptions) *Lease {
 // of it ends the wait. Take may be called again after Release.
 func (l *Lease) Take(ctx context.Context, observe func(h Holder, renewals int) error) error {
 	l.mu.Lock()
-	l.seen, l.revision, l.renewals = time.Now(), 0, -1
+	now := time.Now()
+	l.seen, l.heard, l.revision, l.renewals = now, now.Add(-l.time), 0, -1
 	l.mu.Unlock()
+	defer l.bucket.listen(l.key, l.hear)()
 	for {
 		err := l.try(ctx)
 		if err == nil {
@@ -105,11 +111,11 @@ func (l *Lease) Take(ctx context.Context, observe func(h Holder, renewals int) e
 func (l *Lease) try(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.time)
 	defer cancel()
-	bucket, err := l.open(ctx)
+	bucket, err := l.bucket.leadBucket(ctx)
 	if err != nil {
 		return l.note(err)
 	}
-	entry, err := bucket.Get(ctx, l.key)
+	entry, err := l.get(ctx, bucket)
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		// It was given up, or the bucket is new: then its holder renews it soon.
@@ -124,7 +130,8 @@ func (l *Lease) try(ctx context.Context) error {
 	}
 	var holder Holder
 	_ = json.Unmarshal(entry.Value(), &holder) // what can't be read is nobody's and grows old all the same
-	if released := holder.ID == ""; !l.observed(entry.Revision(), holder) && !released {
+	// Its own id says that only an acknowledgement was lost.
+	if released := holder.ID == "" || holder.ID == l.id(); !l.observed(entry.Revision(), holder) && !released {
 		return l.note(errNotFree)
 	}
 	sent := time.Now()
@@ -141,7 +148,31 @@ func (l *Lease) observed(revision uint64, holder Holder) (free bool) {
 		l.renewals++
 	}
 	l.holder = holder
+	if l.beats() {
+		return time.Since(l.seen) >= 4*l.time
+	}
 	return time.Since(l.seen) >= l.time
+}
+
+// hear notes a beat.
+func (l *Lease) hear(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if id == l.holder.ID {
+		l.heard = time.Now()
+	}
+}
+
+// beats reports whether the holder may live by its beats. l.mu is held.
+func (l *Lease) beats() bool { return time.Since(l.heard) < l.time }
+
+// get reads the key. A bucket that doesn't answer is opened again: it may have been lost.
+func (l *Lease) get(ctx context.Context, bucket jetstream.KeyValue) (jetstream.KeyValueEntry, error) {
+	entry, err := bucket.Get(ctx, l.key)
+	if err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
+		l.bucket.forgetLeadBucket()
+	}
+	return entry, err
 }
 
 // taken notes the result of writing the key.
@@ -158,14 +189,18 @@ func (l *Lease) taken(revision uint64, sent time.Time, err error) error {
 	return nil
 }
 
-// note keeps the problem of a call. Without a connection nothing is observed.
+// note keeps the problem of a call. Without a connection nothing is observed or heard. With one, a holder
+// that lives can't renew either; one that is silent doesn't want to.
 func (l *Lease) note(err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.problem = err
-	if errors.Is(err, errNotFree) {
+	switch {
+	case errors.Is(err, errNotFree):
 		l.problem = nil
-	} else {
+	case !l.bucket.Connected():
+		l.seen, l.heard = time.Now(), time.Now()
+	case l.beats():
 		l.seen = time.Now()
 	}
 	return err
@@ -174,6 +209,9 @@ func (l *Lease) note(err error) error {
 // Keep renews the lease until ctx ends, or returns ErrLeaseLost. While NATS can't be reached it
 // goes on trying.
 func (l *Lease) Keep(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go l.beat(ctx)
 	ticker := time.NewTicker(l.time / 3)
 	defer ticker.Stop()
 	for {
@@ -188,10 +226,24 @@ func (l *Lease) Keep(ctx context.Context) error {
 	}
 }
 
+// beat publishes beats until ctx ends, also while a renewal waits for an answer.
+func (l *Lease) beat(ctx context.Context) {
+	ticker := time.NewTicker(l.time / 3)
+	defer ticker.Stop()
+	for {
+		l.bucket.beat(l.key, l.id())
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
 func (l *Lease) renew(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.time)
 	defer cancel()
-	bucket, err := l.open(ctx)
+	bucket, err := l.bucket.leadBucket(ctx)
 	if err != nil {
 		return l.note(err)
 	}
@@ -199,13 +251,15 @@ func (l *Lease) renew(ctx context.Context) error {
 	last := l.revision
 	l.mu.Unlock()
 	sent := time.Now()
-	revision, err := bucket.Update(ctx, l.key, l.value(), last)
-	if !wrongRevision(err) {
-		return l.taken(revision, sent, err)
+	revision, failed := bucket.Update(ctx, l.key, l.value(), last)
+	if failed == nil {
+		return l.taken(revision, sent, nil)
 	}
-	// Another holder, an acknowledgement that was lost, or a bucket that was made again.
-	entry, err := bucket.Get(ctx, l.key)
+	// Another holder, an acknowledgement that was lost, a bucket that was made again, or none.
+	entry, err := l.get(ctx, bucket)
 	switch {
+	case !wrongRevision(failed):
+		return l.note(failed)
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		revision, err = bucket.Create(ctx, l.key, l.value())
 		return l.taken(revision, sent, err)
@@ -232,7 +286,7 @@ func (l *Lease) Release(ctx context.Context) error {
 	if !held {
 		return nil
 	}
-	bucket, err := l.open(ctx)
+	bucket, err := l.bucket.leadBucket(ctx)
 	if err == nil {
 		_, err = bucket.Update(ctx, l.key, []byte("{}"), last)
 	}
@@ -284,50 +338,4 @@ func (l *Lease) value() []byte {
 		return nil
 	}
 	return data
-}
-
-// leadBucket opens the bucket of leases and makes it if it is missing.
-func (c *Conn) leadBucket(ctx context.Context) (jetstream.KeyValue, error) {
-	if !c.Connected() {
-		return nil, nats.ErrDisconnected
-	}
-	name := c.Names.LeadBucket()
-	bucket, err := c.js.KeyValue(ctx, name)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		bucket, err = c.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: name, Description: "campaignd: who leads",
-			History: 1, Replicas: max(c.config.Replicas, 1), Storage: jetstream.FileStorage})
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open bucket %s: %w", name, err)
-	}
-	return bucket, nil
-}
-
-// LeaseHolder returns who holds a lease, and how old its last renewal is by the clock of this
-// machine and NATS's: for people only. It returns false if nobody does.
-func (c *Conn) LeaseHolder(ctx context.Context, key string) (h Holder, renewed time.Time, ok bool, err error) {
-	bucket, err := c.leadBucket(ctx)
-	if err != nil {
-		return h, renewed, false, err
-	}
-	entry, err := bucket.Get(ctx, key)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return h, renewed, false, nil
-	}
-	if err != nil {
-		return h, renewed, false, fmt.Errorf("read the lease: %w", err)
-	}
-	if json.Unmarshal(entry.Value(), &h) != nil || h.ID == "" {
-		return h, renewed, false, nil
-	}
-	return h, entry.Created().UTC(), true, nil
-}
-
-// wrongRevision reports whether a key wasn't written because it has another revision than expected.
-func wrongRevision(err error) bool {
-	if errors.Is(err, jetstream.ErrKeyExists) {
-		return true
-	}
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -19,18 +22,66 @@ type fakeBucket struct {
 	mu       sync.Mutex // guards the fields below
 	revision uint64
 	value    []byte
-	down     bool
+	down     bool                       // no server is connected
+	electing bool                       // nothing can be written
+	deaf     string                     // nothing that has this text can be written
+	heard    map[string]func(id string) // who listens, by name
 }
 
 var errDown = errors.New("no server answers")
 
-func (b *fakeBucket) open(context.Context) (jetstream.KeyValue, error) {
+func (b *fakeBucket) Connected() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.down {
+	return !b.down
+}
+
+func (b *fakeBucket) leadBucket(context.Context) (jetstream.KeyValue, error) {
+	if !b.Connected() {
 		return nil, errDown
 	}
 	return b, nil
+}
+
+func (*fakeBucket) forgetLeadBucket() {}
+
+func (b *fakeBucket) beat(_, id string) {
+	b.mu.Lock()
+	heard := slices.Collect(maps.Values(b.heard))
+	if b.down {
+		heard = nil
+	}
+	b.mu.Unlock()
+	for _, hear := range heard {
+		hear(id)
+	}
+}
+
+// ofOne is what one process has of the bucket.
+type ofOne struct {
+	*fakeBucket
+	name string
+}
+
+func (b ofOne) listen(_ string, heard func(id string)) (stop func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.heard == nil {
+		b.heard = map[string]func(string){}
+	}
+	b.heard[b.name] = heard
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.heard, b.name)
+	}
+}
+
+// set changes the bucket.
+func (b *fakeBucket) set(change func(*fakeBucket)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change(b)
 }
 
 type fakeEntry struct {
@@ -58,7 +109,10 @@ func (b *fakeBucket) Create(ctx context.Context, key string, value []byte, _ ...
 func (b *fakeBucket) Update(_ context.Context, _ string, value []byte, last uint64) (uint64, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if last != b.revision {
+	switch {
+	case b.electing, b.deaf != "" && strings.Contains(string(value), b.deaf):
+		return 0, jetstream.ErrNoStreamResponse
+	case last != b.revision:
 		return 0, jetstream.ErrKeyExists
 	}
 	b.revision++
@@ -68,7 +122,7 @@ func (b *fakeBucket) Update(_ context.Context, _ string, value []byte, last uint
 
 func (b *fakeBucket) lease(id string) *Lease {
 	l := (&Conn{}).NewLease(LeaseOptions{Key: LeaseLead, Time: 3 * time.Second, Self: Holder{ID: id, Host: "host-" + id}})
-	l.open = b.open
+	l.bucket = ofOne{b, id}
 	return l
 }
 
@@ -140,17 +194,12 @@ func TestAnOutageGivesNobodyTheLease(t *testing.T) {
 		go func() { kept <- first.Keep(waiting) }()
 		taken := make(chan error, 1)
 		go func() { taken <- second.Take(waiting, nil) }()
-		set := func(down bool) {
-			b.mu.Lock()
-			b.down = down
-			b.mu.Unlock()
-		}
-		set(true)
+		b.set(func(b *fakeBucket) { b.down = true })
 		time.Sleep(10 * time.Second)
 		if first.Held() {
 			t.Error("the holder counts on a lease that it can't renew")
 		}
-		set(false)
+		b.set(func(b *fakeBucket) { b.down = false })
 		time.Sleep(10 * time.Second)
 		select {
 		case err := <-taken:
@@ -165,6 +214,75 @@ func TestAnOutageGivesNobodyTheLease(t *testing.T) {
 		end()
 		<-kept
 		<-taken
+	})
+}
+
+// pairOfLeases returns a lease that is held and kept until die is called, and when another one, which waits for
+// it, is taken.
+func pairOfLeases(t *testing.T, b *fakeBucket) (first *Lease, die func(), taken <-chan time.Time) {
+	t.Helper()
+	first, second := b.lease("a"), b.lease("b")
+	if err := first.Take(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	keeping, die := context.WithCancel(t.Context())
+	at := make(chan time.Time, 1)
+	go func() { _ = first.Keep(keeping) }()
+	go func() {
+		if second.Take(t.Context(), nil) == nil {
+			at <- time.Now()
+		}
+	}()
+	time.Sleep(10 * time.Second)
+	return first, die, at
+}
+
+func TestADeathDuringAnElectionIsNoticedAfterIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &fakeBucket{}
+		_, die, taken := pairOfLeases(t, b)
+		b.set(func(b *fakeBucket) { b.electing = true })
+		die()
+		time.Sleep(8 * time.Second)
+		b.set(func(b *fakeBucket) { b.electing = false })
+		elected := time.Now()
+		if got := (<-taken).Sub(elected); got < 0 || got > 500*time.Millisecond {
+			t.Errorf("the lease was taken %s after the election, want at most 0.5s", got)
+		}
+	})
+}
+
+func TestAnElectionCostsALivingHolderItsLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &fakeBucket{}
+		first, die, taken := pairOfLeases(t, b)
+		defer die()
+		for _, length := range []time.Duration{4 * time.Second, 9 * time.Second, 11 * time.Second, 30 * time.Second} {
+			b.set(func(b *fakeBucket) { b.electing = true })
+			time.Sleep(length)
+			if first.Held() {
+				t.Error("the holder counts on a lease that it can't renew")
+			}
+			b.set(func(b *fakeBucket) { b.electing = false })
+			time.Sleep(10 * time.Second)
+			if len(taken) > 0 || !first.Held() {
+				t.Fatalf("after an election of %s the lease is held by its holder: %t, was taken: %t", length, first.Held(), len(taken) > 0)
+			}
+		}
+	})
+}
+
+// A holder that lives and can't renew, though others could, must not keep the lease for ever.
+func TestBeatsAloneKeepALeaseForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &fakeBucket{}
+		_, die, taken := pairOfLeases(t, b)
+		defer die()
+		b.set(func(b *fakeBucket) { b.deaf = "host-a" })
+		cut := time.Now()
+		if got := (<-taken).Sub(cut); got < 10*time.Second || got > 13*time.Second {
+			t.Errorf("the lease was taken %s after its last renewal, want 10s to 13s", got)
+		}
 	})
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -44,6 +43,7 @@ type Log struct {
 	linked     bool        // messages can be published
 	based      bool        // sets may be appended
 	complete   bool        // the log has a base that its sets continue
+	lost       bool        // it was lost, and there is no new base yet
 	losses     uint64      // of the log
 	setFrom    uint64      // sequence before the last set, or before
 	round      uint64      // of repairs; acknowledgements of earlier ones are ignored
@@ -124,14 +124,10 @@ func (c *Conn) NewLog(o LogOptions) *Log {
 // declareLog creates the stream. Only its leader answers reads: a replica may lag behind what the
 // leader has acknowledged, so that a takeover would miss the last sets.
 func (c *Conn) declareLog(ctx context.Context) error {
-	_, err := c.js.CreateStream(ctx, jetstream.StreamConfig{
+	return c.create(ctx, jetstream.StreamConfig{
 		Name: c.Names.LogStream(), Subjects: []string{c.Names.LogAll()}, Description: "campaignd: write sets of the hub's store",
 		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: max(c.config.Replicas, 1),
 	})
-	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		return fmt.Errorf("create stream %s: %w", c.Names.LogStream(), err)
-	}
-	return nil
 }
 
 // Append implements store.Log. While the log takes nothing it waits if the log is required; else

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"campaignd/internal/failpoint"
 	"campaignd/internal/store"
 )
 
@@ -45,7 +46,7 @@ func (b *baseWriter) start(ctx context.Context) {
 		at, err := l.writeBase(ctx, b.source)
 		switch {
 		case err == nil:
-			l.log.Info("the log has a new base", "at", at.String(), "took", time.Since(began).Round(time.Millisecond))
+			l.log.Info("the log has a new base of the store", "at", at.String(), "took", time.Since(began).Round(time.Millisecond))
 			return
 		case errors.Is(err, errBaseTooEarly): // at once again
 			return
@@ -80,6 +81,7 @@ func (l *Log) writeBase(ctx context.Context, source LogSource) (at store.Positio
 	before := l.sinceBase
 	l.sinceBase = 0
 	l.mu.Unlock()
+	failpoint.At(failpoint.BaseBegun)
 	defer func() {
 		if err != nil {
 			l.mu.Lock()
@@ -215,7 +217,7 @@ func (b *base) install() bool {
 	if l.losses != b.losses || l.dropped > b.at.Commit {
 		return false
 	}
-	l.complete, l.based, l.baseSize = true, true, b.size
+	l.complete, l.based, l.lost, l.baseSize = true, true, false, b.size
 	waiting := l.waiting
 	l.waiting = nil
 	for _, e := range waiting {
@@ -236,7 +238,7 @@ func (b *base) install() bool {
 func (l *Log) purge(ctx context.Context, sequence uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	stream, err := l.conn.js.Stream(ctx, l.conn.Names.LogStream())
+	stream, err := l.conn.stream(ctx, l.conn.Names.LogStream())
 	if err == nil && sequence > 0 {
 		err = stream.Purge(ctx, jetstream.WithPurgeSequence(sequence+1))
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"campaignd/internal/store"
@@ -78,7 +77,7 @@ func (l *Log) Newest(ctx context.Context) (info LogInfo, err error) {
 
 // open returns the stream, nil if there is none. A stream of before, whose replicas answer reads, is changed.
 func (l *Log) open(ctx context.Context) (jetstream.Stream, error) {
-	stream, err := l.conn.js.Stream(ctx, l.conn.Names.LogStream())
+	stream, err := l.conn.stream(ctx, l.conn.Names.LogStream())
 	if err == nil && stream.CachedInfo().Config.AllowDirect {
 		config := stream.CachedInfo().Config
 		config.AllowDirect = false
@@ -96,7 +95,7 @@ func (l *Log) open(ctx context.Context) (jetstream.Stream, error) {
 // lastOf returns the last message of a kind that is the last part of its set, nil if there is none.
 func (l *Log) lastOf(ctx context.Context, stream jetstream.Stream, kind byte) (*sequenced, error) {
 	subject := l.conn.Names.logSubject(kind)
-	raw, err := stream.GetLastMsgForSubject(ctx, subject)
+	raw, err := lastMessage(ctx, stream, subject)
 	for {
 		if raw == nil && errors.Is(err, jetstream.ErrMsgNotFound) {
 			return nil, nil
@@ -117,7 +116,7 @@ func (l *Log) lastOf(ctx context.Context, stream jetstream.Stream, kind byte) (*
 		if seq <= stream.CachedInfo().State.FirstSeq {
 			return nil, nil
 		}
-		next, more := stream.GetMsg(ctx, seq-1)
+		next, more := message(ctx, stream, seq-1)
 		if next == nil {
 			next = &jetstream.RawStreamMsg{Sequence: seq - 1}
 		}
@@ -237,7 +236,7 @@ func (r *logReader) search(ctx context.Context, info LogInfo, commit uint64) (ui
 // setFrom returns the first part of a set at a sequence or after it, nil if there is none.
 func (r *logReader) setFrom(ctx context.Context, stream jetstream.Stream, seq uint64) (*sequenced, error) {
 	for {
-		raw, err := stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(r.log.conn.Names.logSubject(logSet)))
+		raw, err := message(ctx, stream, seq, jetstream.WithGetMsgSubject(r.log.conn.Names.logSubject(logSet)))
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return nil, nil
 		}
@@ -267,39 +266,35 @@ const (
 // messages calls fn with the messages of a kind from a sequence on. fn returns false at the end.
 // Without a message for readPoll it calls fn with nil.
 func (r *logReader) messages(ctx context.Context, kind byte, from uint64, fn func(m *sequenced, pending uint64) (more bool, err error)) error {
-	consumer, err := r.log.conn.js.OrderedConsumer(ctx, r.log.conn.Names.LogStream(), jetstream.OrderedConsumerConfig{
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	arrived, err := r.log.conn.read(ctx, r.log.conn.Names.LogStream(), jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{r.log.conn.Names.logSubject(kind)}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1),
-	})
+	}, jetstream.PullMaxMessagesWithBytesLimit(readCount, readBytes))
 	if err != nil {
 		return fmt.Errorf("read log: %w", err)
 	}
-	all, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(readCount, readBytes))
-	if err != nil {
-		return fmt.Errorf("read log: %w", err)
-	}
-	defer all.Stop()
-	defer context.AfterFunc(ctx, all.Stop)()
-	wait := readPoll
+	wait := time.NewTimer(readPoll)
+	defer wait.Stop()
 	for {
-		msg, err := all.Next(jetstream.NextMaxWait(wait))
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
 		var m *sequenced
 		var pending uint64
-		switch {
-		case err == nil:
-			if m, pending, err = r.decode(msg, kind); err != nil {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case a := <-arrived:
+			if a.err != nil {
+				return fmt.Errorf("read log: %w", a.err)
+			}
+			if m, pending, err = r.decode(a.msg, kind); err != nil {
 				return err
 			}
-			wait = applyWithin
+			wait.Reset(applyWithin)
 			if m == nil {
 				continue
 			}
-		case errors.Is(err, nats.ErrTimeout):
-			wait = readPoll
-		default:
-			return fmt.Errorf("read log: %w", err)
+		case <-wait.C:
+			wait.Reset(readPoll)
 		}
 		if more, err := fn(m, pending); err != nil || !more {
 			return err

@@ -28,8 +28,10 @@ const (
 // log as CatchUp saw it; at is the position of the store that will lead. It returns ErrLogMoved when
 // somebody has appended since, or CatchUp saw less than there was, and else the new epoch.
 func (l *Log) Fence(ctx context.Context, seen LogInfo, at store.Position) (epoch uint64, err error) {
-	if err := l.conn.declareLog(ctx); err != nil {
-		return 0, err
+	if !seen.Exists { // else it is left alone: only the leader of all servers can create one
+		if err := l.conn.declareLog(ctx); err != nil {
+			return 0, err
+		}
 	}
 	info, err := l.Newest(ctx)
 	if err != nil {
@@ -229,7 +231,7 @@ func (l *Log) repair(ctx context.Context) error {
 // recognize takes a message that the stream holds for acknowledged if it is one of ours, and reports
 // whether another hub has appended it. Messages of other programs are skipped.
 func (l *Log) recognize(ctx context.Context, stream jetstream.Stream, seq uint64) error {
-	raw, err := stream.GetMsg(ctx, seq)
+	raw, err := message(ctx, stream, seq)
 	if state := stream.CachedInfo().State; errors.Is(err, jetstream.ErrMsgNotFound) && (seq < state.FirstSeq || state.NumDeleted > 0) {
 		return nil // somebody has deleted it
 	}
@@ -281,11 +283,15 @@ func (l *Log) restart(ctx context.Context, stream jetstream.Stream, again bool) 
 	if err := l.fence(ctx, info.Created.UTC(), info.State.LastSeq, at); err != nil {
 		return err
 	}
-	l.log.Warn("the log of the store was lost; a new base is written", "stream", l.conn.Names.LogStream())
+	until := "the hub goes on, and a takeover would lack what it does until the store is in a new log"
+	if l.required {
+		until = "nothing is committed or handed out until the store is in a new log"
+	}
+	l.log.Error("the log of the store in NATS was lost: "+until, "stream", l.conn.Names.LogStream())
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.losses++
-	l.complete, l.based = false, false
+	l.complete, l.based, l.lost = false, false, true
 	l.noteBehind()
 	for _, p := range l.pending {
 		if p.entry == nil {

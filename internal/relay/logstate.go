@@ -88,7 +88,10 @@ func (l *Log) State() LogState {
 	if s.Replicated {
 		s.Since, s.Problem = time.Time{}, ""
 	} else if s.Problem == "" {
-		s.Problem = "a base is being written"
+		s.Problem = "the store is being written to the log in NATS"
+		if l.lost {
+			s.Problem = "the log in NATS was lost, and the store is being written to a new one"
+		}
 	}
 	return s
 }

@@ -58,6 +58,9 @@ func (n Names) WorkConsumer(application int64, channel string) string {
 // LeadBucket returns the name of the bucket with the leases.
 func (n Names) LeadBucket() string { return "cd_" + n.name + "_lead" }
 
+// Beat returns the subject of the signs of life of a lease's holder.
+func (n Names) Beat(lease string) string { return "cd." + n.name + ".beat." + lease }
+
 // Claim returns the subject of the claims that the hub of an epoch answers.
 func (n Names) Claim(epoch uint64) string { return n.ofEpoch("claim", epoch) }
 

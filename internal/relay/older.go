@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"campaignd/internal/send"
@@ -16,7 +18,7 @@ import (
 // were lost at once, and the copy is older than what was sent. It returns a key of such a message, ""
 // if there is none. Call it before anything is handed out. It reads the answers that this store hasn't recorded.
 func (c *Conn) HoldOlder(ctx context.Context, s *store.Store) (key string, err error) {
-	stream, err := c.js.Stream(ctx, c.Names.DoneStream())
+	stream, err := c.stream(ctx, c.Names.DoneStream())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return "", nil
 	}
@@ -61,28 +63,32 @@ const attemptsAtOnce = 10_000
 // answersBetween calls fn with the attempts that may have reached a receiver, by the answers from one sequence
 // to another, until it returns false.
 func (c *Conn) answersBetween(ctx context.Context, from, to uint64, fn func([]store.Attempt) (more bool, err error)) error {
-	consumer, err := c.js.OrderedConsumer(ctx, c.Names.DoneStream(), jetstream.OrderedConsumerConfig{
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	arrived, err := c.read(ctx, c.Names.DoneStream(), jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from,
 	})
 	if err != nil {
 		return fmt.Errorf("read answers: %w", err)
 	}
-	all, err := consumer.Messages()
-	if err != nil {
-		return fmt.Errorf("read answers: %w", err)
-	}
-	defer all.Stop()
 	var list []store.Attempt
 	for last := false; !last; {
-		msg, err := all.Next(jetstream.NextMaxWait(answerStall))
+		var a arrival
+		select {
+		case a = <-arrived:
+		case <-ctx.Done():
+			a.err = ctx.Err()
+		case <-time.After(answerStall):
+			a.err = nats.ErrTimeout
+		}
+		if a.err != nil {
+			return fmt.Errorf("read answers: %w", a.err)
+		}
+		meta, err := a.msg.Metadata()
 		if err != nil {
 			return fmt.Errorf("read answers: %w", err)
 		}
-		meta, err := msg.Metadata()
-		if err != nil {
-			return fmt.Errorf("read answers: %w", err)
-		}
-		list = appendReached(list, msg.Data(), c.wire)
+		list = appendReached(list, a.msg.Data(), c.wire)
 		last = meta.Sequence.Stream >= to || meta.NumPending == 0
 		if last || len(list) >= attemptsAtOnce {
 			if more, err := fn(list); err != nil || !more {
@@ -91,7 +97,7 @@ func (c *Conn) answersBetween(ctx context.Context, from, to uint64, fn func([]st
 			list = list[:0]
 		}
 	}
-	return ctx.Err()
+	return nil
 }
 
 // appendReached appends the attempts of a message of the stream of answers that may have reached a receiver.

@@ -74,7 +74,7 @@ func (c *workerChannel) pull(ctx, sending, answering context.Context) {
 func (c *workerChannel) next(ctx context.Context) (jetstream.Msg, error) {
 	if c.batches == nil {
 		conn := c.worker.conn
-		consumer, err := conn.js.Consumer(ctx, conn.Names.WorkStream(), conn.Names.WorkConsumer(c.Application, c.Name))
+		consumer, err := conn.consumer(ctx, conn.Names.WorkStream(), conn.Names.WorkConsumer(c.Application, c.Name))
 		if err != nil {
 			return nil, err
 		}

@@ -72,7 +72,9 @@ func SharedVersion(hub Versions, workers []WorkerRecord, application int64, chan
 
 // Workers returns the records of all running workers, by host and id. Records that can't be read
 // are left out.
-func (c *Conn) Workers(ctx context.Context) ([]WorkerRecord, error) {
+func (c *Conn) Workers(ctx context.Context) ([]WorkerRecord, error) { return ask(ctx, c.listWorkers) }
+
+func (c *Conn) listWorkers(ctx context.Context) ([]WorkerRecord, error) {
 	bucket, err := c.js.KeyValue(ctx, c.Names.WorkersBucket())
 	if err != nil {
 		return nil, fmt.Errorf("open bucket of workers: %w", err)
@@ -111,7 +113,7 @@ func (c *Conn) PutWorker(ctx context.Context, w *WorkerRecord) error {
 	if err != nil {
 		return fmt.Errorf("encode worker record: %w", err)
 	}
-	bucket, err := c.js.KeyValue(ctx, c.Names.WorkersBucket())
+	bucket, err := c.keyValue(ctx, c.Names.WorkersBucket())
 	if err == nil {
 		_, err = bucket.Put(ctx, w.ID, data)
 	}
@@ -123,7 +125,7 @@ func (c *Conn) PutWorker(ctx context.Context, w *WorkerRecord) error {
 
 // DeleteWorker removes a worker's record at its end.
 func (c *Conn) DeleteWorker(ctx context.Context, id string) error {
-	bucket, err := c.js.KeyValue(ctx, c.Names.WorkersBucket())
+	bucket, err := c.keyValue(ctx, c.Names.WorkersBucket())
 	if err == nil {
 		err = bucket.Purge(ctx, id)
 	}

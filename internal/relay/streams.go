@@ -30,16 +30,26 @@ func (c *Conn) Declare(ctx context.Context) error {
 			Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: replicas, MaxAge: DoneAge, Duplicates: duplicates,
 		},
 	} {
-		if _, err := c.js.CreateStream(ctx, s); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			return fmt.Errorf("create stream %s: %w", s.Name, err)
+		if err := c.create(ctx, s); err != nil {
+			return err
 		}
 	}
 	bucket := jetstream.KeyValueConfig{
 		Bucket: c.Names.WorkersBucket(), Description: "campaignd: running workers",
 		History: 1, TTL: RecordTTL, Replicas: replicas, Storage: jetstream.FileStorage,
 	}
-	if _, err := c.js.CreateKeyValue(ctx, bucket); err != nil && !errors.Is(err, jetstream.ErrBucketExists) {
+	_, err := ask(ctx, func(ctx context.Context) (jetstream.KeyValue, error) { return c.js.CreateKeyValue(ctx, bucket) })
+	if err != nil && !errors.Is(err, jetstream.ErrBucketExists) {
 		return fmt.Errorf("create bucket %s: %w", bucket.Bucket, err)
+	}
+	return nil
+}
+
+// create creates a stream if it is missing.
+func (c *Conn) create(ctx context.Context, s jetstream.StreamConfig) error {
+	_, err := ask(ctx, func(ctx context.Context) (jetstream.Stream, error) { return c.js.CreateStream(ctx, s) })
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return fmt.Errorf("create stream %s: %w", s.Name, err)
 	}
 	return nil
 }
@@ -52,9 +62,11 @@ func (c *Conn) DeclareChannel(ctx context.Context, application int64, channel st
 	if hold {
 		deliveries = 1
 	}
-	_, err := c.js.CreateOrUpdateConsumer(ctx, c.Names.WorkStream(), jetstream.ConsumerConfig{
-		Durable: c.Names.WorkConsumer(application, channel), FilterSubject: c.Names.Work(application, channel),
-		AckPolicy: jetstream.AckExplicitPolicy, AckWait: AckWait, MaxDeliver: deliveries, MaxAckPending: maxPending,
+	_, err := ask(ctx, func(ctx context.Context) (jetstream.Consumer, error) {
+		return c.js.CreateOrUpdateConsumer(ctx, c.Names.WorkStream(), jetstream.ConsumerConfig{
+			Durable: c.Names.WorkConsumer(application, channel), FilterSubject: c.Names.Work(application, channel),
+			AckPolicy: jetstream.AckExplicitPolicy, AckWait: AckWait, MaxDeliver: deliveries, MaxAckPending: maxPending,
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("create consumer of application %d, channel %s: %w", application, channel, err)
