@@ -255,7 +255,7 @@ func (p *place) takeOver(ctx, leading context.Context, f *store.Follower, bases 
 		return nil, err
 	}
 	if !checked {
-		p.o.Log.Error("the log in NATS is lost, and this store may lack what was done last: everything is held")
+		p.o.Log.Error("the log in NATS is lost, or nats.name is wrong, and this store may lack what was done last: everything is held", "cluster", p.o.Config.NATS.Name)
 	}
 	st, err := openStore(p.path(), checked)
 	if err != nil {

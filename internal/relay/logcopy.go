@@ -257,7 +257,7 @@ func (r *logReader) follow(ctx context.Context) error {
 		return err
 	}
 	if !info.Exists {
-		return ErrLogLost
+		return fmt.Errorf("%w: NATS has no log of cluster %q; start its hub, or correct nats.name", ErrLogLost, r.log.conn.config.Name)
 	}
 	r.created, r.seen, r.stalled = info.Created, 0, false
 	from := max(info.lastSet+1, info.first)

@@ -66,7 +66,7 @@ var accidents = []accident{
 		p.lasts(p.upTo(4 * time.Second))
 		p.lost = p.random.IntN(len(p.nodes))
 		p.nodes[p.lost].kill()
-	}, repair: func(p *pair) { p.nodes[p.lost] = p.server(p.lost, p.natsDir(p.lost)) }, limit: 25 * time.Second},
+	}, repair: func(p *pair) { p.nodes[p.lost] = p.server(p.lost, p.natsDir(p.lost)) }, limit: 15 * time.Second}, // the others elect leaders within four to nine
 }
 
 func each(list []*link, do func(*link)) {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -78,6 +79,20 @@ func (r *receiver) deliveries(name string) (times, keys int) {
 		times += n
 	}
 	return times, len(r.times[name])
+}
+
+// received returns the deliveries of a drop's messages so far.
+func (r *receiver) received(drop string) (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, keys := range r.times {
+		if strings.HasPrefix(name, drop+" ") {
+			for _, times := range keys {
+				n += times
+			}
+		}
+	}
+	return n
 }
 
 // latest returns how late the latest message was, by its dueAt.
