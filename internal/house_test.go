@@ -44,7 +44,7 @@ var may = map[string][]string{
 	"send/sendtest":           {"campaign", "send"},
 	"relay":                   {"campaign", "codec", "failpoint", "send", "store"},
 	"watch":                   {"calendar", "campaign", "safeio"},
-	"picture":                 {"campaign", "display", "plan"},
+	"picture":                 {"display", "plan"},
 	"notify":                  {"campaign", "store"},
 	"preview":                 {"campaign"},
 	"report":                  {"display", "calendar", "campaign", "preview", "safeio"},

@@ -124,7 +124,7 @@ func runDrop(ctx context.Context, env *environment, o dropOptions, path string) 
 		return err
 	}
 	answer := dropAnswer{Name: d.name, Inbox: d.inbox.Path}
-	if err := env.showDrop(c, &answer, &o); err != nil {
+	if err := env.showDrop(c, &answer); err != nil {
 		return err
 	}
 	if c.Earlier && !env.json {
@@ -170,7 +170,7 @@ func (d *handDrop) check(ctx context.Context, env *environment, cfg *config.Conf
 }
 
 // showDrop prints the result of the check, or leaves it to the answer with --json.
-func (env *environment) showDrop(c *checked, answer *dropAnswer, o *dropOptions) error {
+func (env *environment) showDrop(c *checked, answer *dropAnswer) error {
 	if !env.json {
 		return c.print(env)
 	}

@@ -107,17 +107,17 @@ func pictureOf(t api.Timeline, a api.ApplicationTimeline, zone *time.Location) p
 	for _, c := range a.Closed {
 		p.Closed = append(p.Closed, picture.Span{Start: c.Start, End: c.End})
 	}
+	p.Sendings = make([][]int64, len(a.Sendings))
 	index := map[campaign.ID]int{}
 	for i, s := range a.Sendings {
 		index[s.ID] = i
-		p.Sendings = append(p.Sendings, picture.Sending{ID: s.ID, Name: s.Name})
 	}
 	for _, slot := range a.Slots {
 		n := p.Grid.Number(slot.Start)
 		p.Reserved[n] = slot.Reserved
 		for _, share := range slot.Shares {
 			if i, ok := index[share.ID]; ok {
-				p.Sendings[i].Slots = append(p.Sendings[i].Slots, n)
+				p.Sendings[i] = append(p.Sendings[i], n)
 			}
 		}
 	}

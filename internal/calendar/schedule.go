@@ -8,7 +8,6 @@ import (
 
 // Schedule is a guarded cron schedule. The zero Schedule never fires.
 type Schedule struct {
-	text  string
 	every time.Duration // not 0: fires this long after
 	cron  *expression
 }
@@ -22,7 +21,7 @@ func ParseSchedule(text string, loc *time.Location) (Schedule, error) {
 	if err != nil {
 		return Schedule{}, fmt.Errorf("schedule %w", err)
 	}
-	s := Schedule{text: strings.TrimSpace(text)}
+	var s Schedule
 	length, every := strings.CutPrefix(rest, "@every ")
 	if length = strings.TrimSpace(length); every || isLength(length) {
 		if s.every, err = ParseLength(length); err != nil {
@@ -54,18 +53,6 @@ func ParseSchedule(text string, loc *time.Location) (Schedule, error) {
 // isLength reports whether a text looks like a length: one word that begins with a digit.
 func isLength(text string) bool {
 	return text != "" && text[0] >= '0' && text[0] <= '9' && !strings.ContainsAny(text, " \t")
-}
-
-// String returns the schedule as written.
-func (s Schedule) String() string { return s.text }
-
-// IsZero reports whether s is the zero Schedule, which never fires.
-func (s Schedule) IsZero() bool { return s.every == 0 && s.cron == nil }
-
-// Equal reports whether both have the same text and zone.
-func (s Schedule) Equal(o Schedule) bool {
-	return s.text == o.text && s.every == o.every && (s.cron == nil) == (o.cron == nil) &&
-		(s.cron == nil || s.cron.loc.String() == o.cron.loc.String())
 }
 
 // searchLimit bounds the search for the next firing, in seconds: from 29 February

@@ -10,8 +10,7 @@ import (
 
 // Windows are an application's sending windows. A nil *Windows is always open.
 type Windows struct {
-	texts []string
-	open  []expression
+	open []expression
 }
 
 // year bounds the search for openings and closings.
@@ -27,7 +26,7 @@ func ParseWindows(texts []string, loc *time.Location) (*Windows, error) {
 	if len(texts) == 0 {
 		return nil, nil
 	}
-	w := &Windows{texts: slices.Clone(texts)}
+	w := &Windows{}
 	for _, text := range texts {
 		if strings.HasPrefix(strings.TrimSpace(text), "@") {
 			return nil, fmt.Errorf("window %q is one moment: write the minutes that are open, e.g. %q", text, "* 9-20 * * MON-SAT")
@@ -42,24 +41,6 @@ func ParseWindows(texts []string, loc *time.Location) (*Windows, error) {
 		w.open = append(w.open, e)
 	}
 	return w, nil
-}
-
-// Texts returns the expressions as written; none for nil.
-func (w *Windows) Texts() []string {
-	if w == nil {
-		return nil
-	}
-	return slices.Clone(w.texts)
-}
-
-// Equal reports whether both have the same texts and zones.
-func (w *Windows) Equal(o *Windows) bool {
-	if w == nil || o == nil {
-		return w == o
-	}
-	return slices.Equal(w.texts, o.texts) && slices.EqualFunc(w.open, o.open, func(a, b expression) bool {
-		return a.loc.String() == b.loc.String()
-	})
 }
 
 // Open reports whether the minute that contains at is open.

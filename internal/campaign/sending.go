@@ -182,9 +182,6 @@ func (s *Sending) RowReference(rows *Rows, i int) []byte {
 	return rows.Values[v].At(i)
 }
 
-// ChannelOf returns the index of channelType in s.Channels, or -1.
-func (s *Sending) ChannelOf(channelType string) int { return slices.Index(s.Channels, channelType) }
-
 // MaxBlocked limits how much later than max_lateness unsliced messages expire, because our own
 // rules prevent sending (docs/contract.md 8).
 const MaxBlocked = 7 * 24 * time.Hour
@@ -201,14 +198,4 @@ func (s *Sending) SetBlocked(blocked bool, at time.Time) {
 	}
 	s.Blocked += max(at.Sub(s.BlockedSince), 0)
 	s.BlockedSince = time.Time{}
-}
-
-// BlockedUntil returns how long our own rules have prevented sending by the instant at, and at
-// most 7 days: by that much an unsliced sending expires later (docs/contract.md 8).
-func (s *Sending) BlockedUntil(at time.Time) time.Duration {
-	blocked := s.Blocked
-	if !s.BlockedSince.IsZero() {
-		blocked += max(at.Sub(s.BlockedSince), 0)
-	}
-	return min(blocked, MaxBlocked)
 }

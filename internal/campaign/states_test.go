@@ -100,15 +100,9 @@ func TestCounts(t *testing.T) {
 }
 
 func TestSendingNames(t *testing.T) {
-	s := &Sending{ID: "20260301-000001", Name: "spring", Channels: []string{"a", "b"}}
+	s := &Sending{ID: "20260301-000001", Name: "spring"}
 	if got := s.FolderName(); got != "spring.20260301-000001" {
 		t.Errorf("FolderName = %q", got)
-	}
-	if s.ChannelOf("b") != 1 {
-		t.Errorf("ChannelOf: s.ChannelOf(\"b\") = %v, want 1", s.ChannelOf("b"))
-	}
-	if s.ChannelOf("c") != -1 {
-		t.Errorf("ChannelOf: s.ChannelOf(\"c\") = %v, want -1", s.ChannelOf("c"))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"campaignd/internal/calendar"
 	"campaignd/internal/config"
 	"campaignd/internal/contact"
 	"campaignd/internal/send/drivers"
@@ -43,7 +45,9 @@ func mustParse(t *testing.T, text string) *config.Config {
 
 func sameAs() cmp.Option {
 	return cmp.Options{cmpopts.IgnoreFields(config.Config{}, "File"), cmpopts.IgnoreUnexported(config.Config{}, config.Channel{}),
-		cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })}
+		cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() }),
+		cmp.Comparer(func(a, b calendar.Schedule) bool { return reflect.DeepEqual(a, b) }),
+		cmp.Comparer(func(a, b *calendar.Windows) bool { return reflect.DeepEqual(a, b) })}
 }
 
 func golden(t *testing.T, path, got string) {

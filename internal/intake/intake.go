@@ -72,18 +72,17 @@ type Options struct {
 // Intake implements watch.Handler. Its methods are safe for
 // concurrent use.
 type Intake struct {
-	store      *store.Store
-	stateDir   string
-	check      atomic.Pointer[check.Checker]
-	dispatcher Dispatcher
-	inboxes    *folders.Inboxes
-	keeper     *filing.Keeper
-	media      Media
-	accepted   func(campaign.ID)
-	decided    func(campaign.ID)
-	log        *rarelog.Log
-	now        func() time.Time
-	free       func(path string) (uint64, error) // returns free bytes; replaced by tests
+	store    *store.Store
+	stateDir string
+	check    atomic.Pointer[check.Checker]
+	inboxes  *folders.Inboxes
+	keeper   *filing.Keeper
+	media    Media
+	accepted func(campaign.ID)
+	decided  func(campaign.ID)
+	log      *rarelog.Log
+	now      func() time.Time
+	free     func(path string) (uint64, error) // returns free bytes; replaced by tests
 
 	queue    workQueue
 	drops    *dropTable
@@ -98,7 +97,7 @@ type Intake struct {
 // New returns an Intake. It starts nothing and does no I/O.
 func New(o Options) *Intake {
 	in := &Intake{
-		store: o.Store, stateDir: o.StateDir, dispatcher: o.Dispatcher, inboxes: o.Inboxes, media: o.Media, accepted: o.Accepted, keeper: o.Keeper, now: o.Now,
+		store: o.Store, stateDir: o.StateDir, inboxes: o.Inboxes, media: o.Media, accepted: o.Accepted, keeper: o.Keeper, now: o.Now,
 		free: safeio.FreeSpace, queue: newWorkQueue(), drops: newDropTable(), newest: &newestByName{store: o.Store},
 	}
 	if in.now == nil {

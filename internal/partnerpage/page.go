@@ -197,7 +197,7 @@ func exampleValues() []string { return []string{"Ada", "1", "https://example.com
 func (w *pageWriter) example(ctx context.Context, a *config.Application, one *campaign.Campaign, channels, variables []string) (string, *check.Finding, error) {
 	name := fmt.Sprintf("campaign-%d-of-%d", one.ID, a.ID)
 	for _, value := range exampleValues() {
-		files, err := exampleFiles(name, a, one, channels, variables, value)
+		files, err := exampleFiles(a, one, channels, variables, value)
 		if err != nil {
 			return "", nil, err
 		}
@@ -216,7 +216,7 @@ func (w *pageWriter) example(ctx context.Context, a *config.Application, one *ca
 }
 
 // exampleFiles returns the files of an example drop by their ending.
-func exampleFiles(name string, a *config.Application, one *campaign.Campaign, channels, variables []string, value string) (map[string][]byte, error) {
+func exampleFiles(a *config.Application, one *campaign.Campaign, channels, variables []string, value string) (map[string][]byte, error) {
 	header, row, channel := []string{"contactCode"}, []string{exampleContact(a, channels[0])}, channels[0]
 	if len(channels) > 1 {
 		header, row, channel = append(header, "channelType"), append(row, channels[0]), "{{channelType}}"

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"campaignd/internal/campaign"
 	"campaignd/internal/display"
 	"campaignd/internal/plan"
 )
@@ -24,19 +23,12 @@ type Timeline struct {
 	Grid        plan.Grid
 	Closed      []Span           // closed times in addition to those of Grid; in order
 	Reserved    map[int64]uint32 // messages by slot number; missing slots are empty
-	Sendings    []Sending        // in the order of their letters
+	Sendings    [][]int64        // numbers of the slots that each uses, in order; the sendings in the order of their letters
 	Zone        *time.Location   // for dates and times; nil: UTC
 }
 
 // Span is the time from Start up to, but not including, End.
 type Span struct{ Start, End time.Time }
-
-// Sending is a sending that uses slots.
-type Sending struct {
-	ID    campaign.ID
-	Name  string
-	Slots []int64 // numbers, in order
-}
 
 // The cells without reserved messages.
 const (
@@ -239,9 +231,9 @@ func colored(mark rune, color bool) string {
 func (t Timeline) letters(from, to int64) string {
 	var names []byte
 	more := 0
-	for i, s := range t.Sendings {
-		at, _ := slices.BinarySearch(s.Slots, from)
-		if at == len(s.Slots) || s.Slots[at] >= to {
+	for i, slots := range t.Sendings {
+		at, _ := slices.BinarySearch(slots, from)
+		if at == len(slots) || slots[at] >= to {
 			continue
 		}
 		if i < len(letters) && len(names) < maxLetters {

@@ -44,7 +44,6 @@ type Preference struct {
 	Contact string // digits, "" if it is unknown. Not for logs
 	UserID  string // business-scoped user id, "" if it is unknown. Not for logs
 	Stop    bool   // false: the contact wants marketing again; that alone removes no opt-out
-	At      time.Time
 }
 
 // Move says that a contact has another number or user id now. Fields may be empty. Not for logs.

@@ -79,13 +79,13 @@ func (e *environment) changed(id campaign.ID) {
 	}
 }
 
-// persist repeats fn until it succeeds. It returns false if Run gives up first.
-func (e *environment) persist(what string, fn func() error) bool {
+// persist repeats fn until it succeeds or Run gives up.
+func (e *environment) persist(what string, fn func() error) {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		err := fn()
 		if err == nil {
 			e.storeRecovered()
-			return true
+			return
 		}
 		e.storeFailed(what, err)
 		timer := time.NewTimer(wait)
@@ -93,7 +93,7 @@ func (e *environment) persist(what string, fn func() error) bool {
 		case <-e.retryCtx.Done():
 			timer.Stop()
 			e.resultsLost.Store(true)
-			return false
+			return
 		case <-timer.C:
 		}
 	}

@@ -42,8 +42,8 @@ func (s *Store) SetState(id campaign.ID, from []campaign.State, to campaign.Stat
 }
 
 // SetBlocked begins or ends a time in which closed windows or daily_contacts prevent the
-// sending from going out; SetState does the same for pauses. campaign.Sending.BlockedUntil
-// tells how long all of them lasted. Resuming a paused sending ends a time begun before, so
+// sending from going out; SetState does the same for pauses. By as
+// much an unsliced sending expires later (plan.Expiry). Resuming a paused sending ends a time begun before, so
 // call SetBlocked again if the sending still can't go out.
 func (s *Store) SetBlocked(id campaign.ID, blocked bool, at time.Time) error {
 	return s.Update(id, func(head *campaign.Sending) error {

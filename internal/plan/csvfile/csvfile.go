@@ -38,19 +38,6 @@ const (
 	Windows1252 = "windows-1252"
 )
 
-// LineEnds is the kind of a file's line ends.
-type LineEnds uint8
-
-// The line ends. In a mix, the end of the header decides between LF and CR.
-const (
-	NoLineEnds    LineEnds = iota // a single line without end, or nothing
-	LF                            // every line end is a line feed
-	CRLF                          // every line end is a carriage return and a line feed
-	CR                            // every line end is a single carriage return
-	CRCRLF                        // every line end is two carriage returns and a line feed
-	MixedLineEnds                 // several kinds, which is valid only inside quotes or among those with LF
-)
-
 // Info is the result of Inspect.
 type Info struct {
 	Bytes    int64  // bytes read; more than the expected size means that the file has grown
@@ -59,7 +46,6 @@ type Info struct {
 	BOM      bool   // a byte order mark precedes the first character
 	// Assumed is set for Windows-1252, which no mark proves.
 	Assumed      bool
-	LineEnds     LineEnds
 	Lines        int64 // line ends, quoted ones included, plus an unterminated last line: at least rows+1
 	Unterminated bool  // the last line has no end
 	NUL          int64 // offset of the first NUL in bytes, -1 if there is none

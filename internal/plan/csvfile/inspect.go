@@ -184,7 +184,7 @@ func (s *survey) notUTF8(info *Info) {
 	}
 }
 
-// lineEnds fills in the facts about line ends; end is the last byte of the text.
+// lineEnds counts the lines; end is the last byte of the text.
 func lineEnds(info *Info, n lineBreaks, end byte) {
 	lone := n.cr - n.crlf - n.crcrlf
 	info.Unterminated = info.Bytes > 0 && end != '\n' && end != '\r'
@@ -195,20 +195,6 @@ func lineEnds(info *Info, n lineBreaks, end byte) {
 	info.Lines += n.lf + lone
 	if info.Unterminated {
 		info.Lines++
-	}
-	switch lf, crlf := n.lf-n.crlf, n.crlf-n.crcrlf; {
-	case n.lf == 0 && lone == 0:
-		info.LineEnds = NoLineEnds
-	case n.crlf == 0 && lone == 0:
-		info.LineEnds = LF
-	case lf == 0 && lone == 0 && n.crcrlf == 0:
-		info.LineEnds = CRLF
-	case lf == 0 && lone == 0 && crlf == 0:
-		info.LineEnds = CRCRLF
-	case n.lf == 0:
-		info.LineEnds = CR
-	default:
-		info.LineEnds = MixedLineEnds
 	}
 }
 

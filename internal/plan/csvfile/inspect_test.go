@@ -18,49 +18,48 @@ func TestInspectSaysWhatTheBytesAre(t *testing.T) {
 	for _, c := range []struct {
 		name, data       string
 		encoding         string
-		ends             LineEnds
 		lines            int64
 		unterminated     bool
 		nul, undecodable int64
 		problem          string
 	}{
-		{"empty", "", UTF8, NoLineEnds, 0, false, -1, -1, "x.csv: the file is empty"},
-		{"lf", "a,b\n1,2\n", UTF8, LF, 2, false, -1, -1, ""},
-		{"crlf", "a,b\r\n1,2\r\n", UTF8, CRLF, 2, false, -1, -1, ""},
-		{"cr", "a,b\r1,2\r", UTF8, CR, 2, false, -1, -1, ""},
-		{"mixed", "a\rb\nc\r\n", UTF8, MixedLineEnds, 3, false, -1, -1, ""},
-		{"lf and crlf", "a\nc\r\n", UTF8, MixedLineEnds, 2, false, -1, -1, ""},
-		{"no end", "a,b\n1,2", UTF8, LF, 2, true, -1, -1, ""},
-		{"one line", "a,b", UTF8, NoLineEnds, 1, true, -1, -1, ""},
-		{"cut within crlf", "a\r\n1\r", UTF8, CRLF, 2, true, -1, -1, ""},
-		{"crlf over two blocks", long + "\r\nb\r\n", UTF8, CRLF, 2, false, -1, -1, ""},
-		{"letter over two blocks", long + "é\n", UTF8, LF, 1, false, -1, -1, ""},
-		{"letter of four bytes over two blocks", long[2:] + "\U0001F600\n", UTF8, LF, 1, false, -1, -1, ""},
-		{"bom", bomUTF8 + "é\n", UTF8, LF, 1, false, -1, -1, ""},
-		{"windows-1252", "n\nJos\xe9\n", Windows1252, LF, 2, false, -1, -1, ""},
-		{"windows-1252 at the end of a block", long + "\xe9\n", Windows1252, LF, 1, false, -1, -1, ""},
-		{"windows-1252 at the end of the file", "n\nJos\xe9", Windows1252, LF, 2, true, -1, -1, ""},
-		{"undefined in windows-1252", "n\nJos\xe9\n\x81\n", Windows1252, LF, 3, false, -1, 5,
+		{"empty", "", UTF8, 0, false, -1, -1, "x.csv: the file is empty"},
+		{"lf", "a,b\n1,2\n", UTF8, 2, false, -1, -1, ""},
+		{"crlf", "a,b\r\n1,2\r\n", UTF8, 2, false, -1, -1, ""},
+		{"cr", "a,b\r1,2\r", UTF8, 2, false, -1, -1, ""},
+		{"mixed", "a\rb\nc\r\n", UTF8, 3, false, -1, -1, ""},
+		{"lf and crlf", "a\nc\r\n", UTF8, 2, false, -1, -1, ""},
+		{"no end", "a,b\n1,2", UTF8, 2, true, -1, -1, ""},
+		{"one line", "a,b", UTF8, 1, true, -1, -1, ""},
+		{"cut within crlf", "a\r\n1\r", UTF8, 2, true, -1, -1, ""},
+		{"crlf over two blocks", long + "\r\nb\r\n", UTF8, 2, false, -1, -1, ""},
+		{"letter over two blocks", long + "é\n", UTF8, 1, false, -1, -1, ""},
+		{"letter of four bytes over two blocks", long[2:] + "\U0001F600\n", UTF8, 1, false, -1, -1, ""},
+		{"bom", bomUTF8 + "é\n", UTF8, 1, false, -1, -1, ""},
+		{"windows-1252", "n\nJos\xe9\n", Windows1252, 2, false, -1, -1, ""},
+		{"windows-1252 at the end of a block", long + "\xe9\n", Windows1252, 1, false, -1, -1, ""},
+		{"windows-1252 at the end of the file", "n\nJos\xe9", Windows1252, 2, true, -1, -1, ""},
+		{"undefined in windows-1252", "n\nJos\xe9\n\x81\n", Windows1252, 3, false, -1, 5,
 			"x.csv:3: the encoding is unknown: the file is not UTF-8, and as Windows-1252 it has \"\ufffd\" here, which no text has (byte 6 of the file)"},
-		{"mostly utf-8", "n\nJosé\nJos\xe9\n", UTF8, LF, 3, false, -1, 11, "x.csv:3: most of the file is UTF-8, but the bytes here are not"},
-		{"utf-8 cut within a letter", "n\nJosé\nJos\xc3", UTF8, LF, 3, true, -1, 11, "x.csv:3: most of the file is UTF-8"},
-		{"cyrillic with a pair that is utf-8 by chance", "n\n\xc8\xe2\xe0\xed\n\xcc\xe0\xf0\xe8\xff\n\xcf\xb8\xf2\xf0\n", Windows1252, LF, 4, false, -1, 2, "x.csv:4: the encoding is unknown"},
-		{"kanji with a pair that is utf-8 by chance", "n\n\xe7\x94\xb0\x92\x86\n\x97\xe9\x96\xd8\x88\xea\x98Y\n", Windows1252, LF, 3, false, -1, 5, "x.csv:3: the encoding is unknown"},
-		{"more of one encoding than of the other", "n\nJosé\nJos\xe9\nRen\xe9\n", UTF8, LF, 4, false, -1, 11, "x.csv:3: the bytes here are not UTF-8, but other letters of the file may be"},
-		{"bom but not utf-8", bomUTF8 + "n\r\nJos\xe9\r\n", UTF8, CRLF, 2, false, -1, 9, "x.csv:2: its byte order mark says UTF-8"},
-		{"nul", "a\nb\n\x00cdefghijk\n", UTF8, LF, 3, false, 4, -1, "x.csv:3: NUL at byte 5 (1 in all)"},
-		{"utf-16 without mark", "a\x00,\x00b\x00\n\x00", UTF8, LF, 2, true, 1, -1, "UTF-16 text without a byte order mark"},
-		{"cr cr lf", "a,b\r\r\n1,2\r\r\n", UTF8, CRCRLF, 2, false, -1, -1, ""},
-		{"cr cr lf over two blocks", long + "\r\r\nb\r\r\n", UTF8, CRCRLF, 2, false, -1, -1, ""},
-		{"cr cr lf over two blocks, later", long[1:] + "\r\r\nb\r\r\n", UTF8, CRCRLF, 2, false, -1, -1, ""},
-		{"end-of-file mark of DOS", "a,b\r\n1,2\r\n\x1a", UTF8, CRLF, 2, false, -1, -1, ""},
-		{"blanks at the end", "a,b\n1,2\n  \t", UTF8, LF, 2, false, -1, -1, ""},
-		{"utf-16", "\xff\xfea\x00\r\x00\n\x00b\x00", UTF16LE, CRLF, 2, true, -1, -1, ""},
-		{"utf-16 big", "\xfe\xff\x00a\x00\n\x00\x00\x00\n", UTF16BE, LF, 2, false, 6, -1, "x.csv:2: NUL at byte 7"},
-		{"utf-16 of an odd length", "\xff\xfea\x00\n\x00b", UTF16LE, LF, 1, false, -1, 6, "x.csv:2: UTF-16 has two bytes a character"},
-		{"utf-16 with half a pair", "\xff\xfe\x3d\xd8a\x00\n\x00", UTF16LE, LF, 1, false, -1, 4, "half of a UTF-16 pair"},
-		{"utf-16 that ends in half a pair", "\xff\xfea\x00\x3d\xd8", UTF16LE, NoLineEnds, 1, true, -1, 4, "half of a UTF-16 pair"},
-		{"utf-16 mark alone", "\xff\xfe", UTF16LE, NoLineEnds, 0, false, -1, -1, ""},
+		{"mostly utf-8", "n\nJosé\nJos\xe9\n", UTF8, 3, false, -1, 11, "x.csv:3: most of the file is UTF-8, but the bytes here are not"},
+		{"utf-8 cut within a letter", "n\nJosé\nJos\xc3", UTF8, 3, true, -1, 11, "x.csv:3: most of the file is UTF-8"},
+		{"cyrillic with a pair that is utf-8 by chance", "n\n\xc8\xe2\xe0\xed\n\xcc\xe0\xf0\xe8\xff\n\xcf\xb8\xf2\xf0\n", Windows1252, 4, false, -1, 2, "x.csv:4: the encoding is unknown"},
+		{"kanji with a pair that is utf-8 by chance", "n\n\xe7\x94\xb0\x92\x86\n\x97\xe9\x96\xd8\x88\xea\x98Y\n", Windows1252, 3, false, -1, 5, "x.csv:3: the encoding is unknown"},
+		{"more of one encoding than of the other", "n\nJosé\nJos\xe9\nRen\xe9\n", UTF8, 4, false, -1, 11, "x.csv:3: the bytes here are not UTF-8, but other letters of the file may be"},
+		{"bom but not utf-8", bomUTF8 + "n\r\nJos\xe9\r\n", UTF8, 2, false, -1, 9, "x.csv:2: its byte order mark says UTF-8"},
+		{"nul", "a\nb\n\x00cdefghijk\n", UTF8, 3, false, 4, -1, "x.csv:3: NUL at byte 5 (1 in all)"},
+		{"utf-16 without mark", "a\x00,\x00b\x00\n\x00", UTF8, 2, true, 1, -1, "UTF-16 text without a byte order mark"},
+		{"cr cr lf", "a,b\r\r\n1,2\r\r\n", UTF8, 2, false, -1, -1, ""},
+		{"cr cr lf over two blocks", long + "\r\r\nb\r\r\n", UTF8, 2, false, -1, -1, ""},
+		{"cr cr lf over two blocks, later", long[1:] + "\r\r\nb\r\r\n", UTF8, 2, false, -1, -1, ""},
+		{"end-of-file mark of DOS", "a,b\r\n1,2\r\n\x1a", UTF8, 2, false, -1, -1, ""},
+		{"blanks at the end", "a,b\n1,2\n  \t", UTF8, 2, false, -1, -1, ""},
+		{"utf-16", "\xff\xfea\x00\r\x00\n\x00b\x00", UTF16LE, 2, true, -1, -1, ""},
+		{"utf-16 big", "\xfe\xff\x00a\x00\n\x00\x00\x00\n", UTF16BE, 2, false, 6, -1, "x.csv:2: NUL at byte 7"},
+		{"utf-16 of an odd length", "\xff\xfea\x00\n\x00b", UTF16LE, 1, false, -1, 6, "x.csv:2: UTF-16 has two bytes a character"},
+		{"utf-16 with half a pair", "\xff\xfe\x3d\xd8a\x00\n\x00", UTF16LE, 1, false, -1, 4, "half of a UTF-16 pair"},
+		{"utf-16 that ends in half a pair", "\xff\xfea\x00\x3d\xd8", UTF16LE, 1, true, -1, 4, "half of a UTF-16 pair"},
+		{"utf-16 mark alone", "\xff\xfe", UTF16LE, 0, false, -1, -1, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			info := inspect(t, []byte(c.data))
@@ -74,8 +73,6 @@ func TestInspectSaysWhatTheBytesAre(t *testing.T) {
 			switch {
 			case info.Encoding != c.encoding:
 				t.Errorf("info.Encoding: got %v, want %v", info.Encoding, c.encoding)
-			case info.LineEnds != c.ends:
-				t.Errorf("info.LineEnds: got %v, want %v", info.LineEnds, c.ends)
 			case info.Lines != c.lines:
 				t.Errorf("info.Lines: got %v, want %v", info.Lines, c.lines)
 			case info.Unterminated != c.unterminated:

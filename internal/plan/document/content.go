@@ -165,7 +165,7 @@ func (s shape) checkVariables(n *node, field string) {
 		return
 	}
 	var offsets []int
-	segments, _ := s.split(n, field, func(_, offset int) { offsets = append(offsets, offset) })
+	segments := s.split(n, field, func(offset int) { offsets = append(offsets, offset) })
 	k := 0
 	for _, seg := range segments {
 		if seg.Variable == "" {
@@ -210,7 +210,7 @@ func (s shape) collect(n *node, use func(name string)) {
 	if n.kind != '"' {
 		return
 	}
-	segments, _ := s.split(n, "", func(int, int) {})
+	segments := s.split(n, "", func(int) {})
 	for _, seg := range segments {
 		if seg.Variable != "" {
 			use(seg.Variable)

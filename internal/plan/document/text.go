@@ -92,8 +92,8 @@ func (t Text) Variables() []string {
 }
 
 // split splits the string n of a campaign into segments and reports faults. It calls each
-// with the index of every variable among the segments and its offset in the file.
-func (s shape) split(n *node, field string, each func(segment, offset int)) ([]campaign.Segment, bool) {
+// with the offset of every variable in the file.
+func (s shape) split(n *node, field string, each func(offset int)) []campaign.Segment {
 	text := s.decoded(n)
 	lit := literal{raw: s.raw(n), at: 1}
 	segments, offset, err := campaign.Split(text)
@@ -102,18 +102,18 @@ func (s shape) split(n *node, field string, each func(segment, offset int)) ([]c
 			_, offset, err := campaign.Split(text)
 			return offset, err
 		})
-		return nil, false
+		return nil
 	}
 	at := 0
-	for i, seg := range segments {
+	for _, seg := range segments {
 		if seg.Variable == "" {
 			at += len(seg.Text)
 			continue
 		}
-		each(i, int(n.start)+lit.offset(at))
+		each(int(n.start) + lit.offset(at))
 		at += 2 + strings.Index(text[at+2:], "}}") + 2
 	}
-	return segments, true
+	return segments
 }
 
 // splitFaults reports every broken variable in text, the first of which is at offset.

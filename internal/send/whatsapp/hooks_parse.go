@@ -69,11 +69,10 @@ type hookError struct {
 }
 
 type hookPreference struct {
-	WaID      string          `json:"wa_id"`
-	UserID    string          `json:"user_id"`
-	Category  string          `json:"category"`
-	Value     string          `json:"value"`
-	Timestamp json.RawMessage `json:"timestamp"`
+	WaID     string `json:"wa_id"`
+	UserID   string `json:"user_id"`
+	Category string `json:"category"`
+	Value    string `json:"value"`
 }
 
 // maxID is the longest provider id, in bytes.
@@ -215,7 +214,7 @@ func preference(raw json.RawMessage, v *hookValue) (receipts.Preference, bool) {
 	if contact == "" && userID == "" || p.Value == "resume" && p.Category != "marketing_messages" {
 		return receipts.Preference{}, false
 	}
-	return receipts.Preference{Account: v.Metadata.PhoneNumberID, Contact: contact, UserID: userID, Stop: p.Value == "stop", At: unixTime(p.Timestamp)}, true
+	return receipts.Preference{Account: v.Metadata.PhoneNumberID, Contact: contact, UserID: userID, Stop: p.Value == "stop"}, true
 }
 
 // onlyDigits returns the digits of a phone number, or "" if s isn't one.

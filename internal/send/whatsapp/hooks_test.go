@@ -117,7 +117,7 @@ func TestPreferences(t *testing.T) {
 			t.Fatalf("%s is answered %d", value, rec.Code)
 		}
 	}
-	want := []receipts.Preference{{Account: phoneID, Contact: "34666000111", Stop: true, At: at}, {Account: phoneID, Contact: "34666000111", At: at}}
+	want := []receipts.Preference{{Account: phoneID, Contact: "34666000111", Stop: true}, {Account: phoneID, Contact: "34666000111"}}
 	switch diff := cmp.Diff(want, r.preferences); {
 	case diff != "":
 		t.Errorf("want no difference:\n%s", diff)
