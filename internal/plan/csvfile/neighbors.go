@@ -99,5 +99,6 @@ func rowWords() []string {
 // totalWords returns words for a total.
 func totalWords() []string {
 	return []string{"total", "totals", "grand total", "subtotal", "sub-total", "sum", "count", "rows",
-		"totales", "suma", "filas", "registros", "totaux", "totais", "totale", "somme", "soma", "summe", "gesamt", "gesamtsumme", "insgesamt"}
+		"totales", "suma", "filas", "registros", "totaux", "totais", "totale", "somme", "soma", "summe", "gesamt", "gesamtsumme", "insgesamt",
+		"total general", "suma total", "total général", "total geral", "totale generale", "totale complessivo", "gesamtergebnis", "eindtotaal"} // of pivot tables
 }

@@ -213,16 +213,16 @@ func (l *Layout) CheckColumns(columns []string) (problems campaign.Problems, war
 	c.text("contact.contactCode", l.ContactCode)
 	c.text("contact.channelType", l.ChannelType)
 	c.text("contact.reference", l.Reference)
-	if name, bare := c.bareColumn(l.ContactCode); bare {
+	if word, name := c.bareColumn(l.ContactCode); name != "" {
 		problems.AddCode("braces-missing", l.File, l.ContactCode.Line, l.ContactCode.Column, "contact.contactCode",
-			"%s is the name of a column, so every row would go to that word; write %s", quote(name), quote("{{"+name+"}}"))
+			"%s is the name of a column, so every row would go to that word; write %s", quote(word), quote("{{"+name+"}}"))
 	}
 	for _, f := range l.Fields {
 		field := join("customFields", f.Name)
 		c.text(field, f.Value)
-		if name, bare := c.bareColumn(f.Value); bare {
+		if word, name := c.bareColumn(f.Value); name != "" {
 			warnings = append(warnings, campaign.Problem{Code: "braces-missing", File: l.File, Line: f.Value.Line, Column: f.Value.Column, Field: field,
-				Message: fmt.Sprintf("%s is the name of a column and is sent as that word; write %s for the cell", quote(name), quote("{{"+name+"}}"))})
+				Message: fmt.Sprintf("%s is the name of a column and is sent as that word; write %s for the cell", quote(word), quote("{{"+name+"}}"))})
 		}
 	}
 	return problems, warnings
@@ -273,11 +273,14 @@ func (c *columnCheck) column(name string) string {
 	return ""
 }
 
-// bareColumn reports whether t is only the name of a column.
-func (c *columnCheck) bareColumn(t Text) (name string, bare bool) {
+// bareColumn returns t as a word and the column that it names without braces, "" if it is anything else.
+func (c *columnCheck) bareColumn(t Text) (word, name string) {
 	text, constant := t.Constant()
-	name = nfc(strings.TrimSpace(text))
-	return name, constant && c.have[name]
+	if !constant {
+		return "", ""
+	}
+	word = nfc(strings.TrimSpace(text))
+	return word, c.column(word)
 }
 
 // Value returns the text of a sending's variable: a custom field, or the reference.

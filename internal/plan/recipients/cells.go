@@ -228,7 +228,7 @@ func classifyText(cell []byte) cellKind {
 			return cellControl
 		case c == 0xEF && next == 0xBF && bytes.HasPrefix(cell[i+2:], []byte{0xBD}):
 			return cellReplacement
-		case c == 0xC3 && (next == 0x83 || next == 0x82 || next == 0xA2) && encodedTwice(cell[i:]):
+		case c == 0xC3 && (next >= 0x82 && next <= 0x85 || next == 0x90 || next == 0x91 || next == 0xA2) && encodedTwice(cell[i:]):
 			kind = cellEncodedTwice
 		}
 	}
@@ -236,13 +236,16 @@ func classifyText(cell []byte) cellKind {
 }
 
 // encodedTwice reports whether text begins with a UTF-8 character whose bytes were read as
-// Windows-1252: Ã, Â or â€, which begin the letters of Western Europe and the quotes,
-// before a character that Windows-1252 has for a continuation byte.
+// Windows-1252: Ã, Â or â€, which begin the letters of Western Europe and the quotes, Ä, Å, Ð or Ñ, which begin those of
+// Eastern Europe, before a character that Windows-1252 has for a continuation byte. After the latter, punctuation is ordinary.
 func encodedTwice(text []byte) bool {
 	first, size := utf8.DecodeRune(text)
 	second, _ := utf8.DecodeRune(text[size:])
-	if first == 'â' {
+	switch first {
+	case 'â':
 		return second == '€'
+	case 'Ä', 'Å', 'Ð', 'Ñ':
+		return second >= 0xA2 && second <= 0xBE && !strings.ContainsRune("ª«\u00ad®´·º»", second) || strings.ContainsRune("‚ƒ„†‡ˆ‰Š‹ŒŽ˜š›œžŸ", second)
 	}
 	return second >= 0x80 && second <= 0xBF || strings.ContainsRune("€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ", second)
 }

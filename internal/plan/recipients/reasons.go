@@ -55,6 +55,10 @@ func (r *Checker) fault(reader *csvfile.Reader, batch *csvfile.Batch, i int) *re
 		w.code, w.cell = "row-cut-off", detail
 		w.reason = fmt.Sprintf("the file ends within this row, which has %s and the header %d, and no line end: it is incomplete, or the line is a footer", cells(detail), columns)
 	case csvfile.FaultBreak:
+		if other := otherDelimiter(batch.Raw(i), reader.Delimiter(), columns); other != "" {
+			w.code, w.reason = "row-delimiter", fmt.Sprintf("the row is separated by %q, but the header by %q; use one delimiter throughout", other, reader.Delimiter())
+			break
+		}
 		w.code, w.cell = "row-broken", 1
 		w.reason = fmt.Sprintf("the line has a single cell and the header %d: a line break outside quotes has cut a row here, or the line is no row", columns)
 	case csvfile.FaultNextTo:
@@ -72,6 +76,17 @@ func (r *Checker) fault(reader *csvfile.Reader, batch *csvfile.Batch, i int) *re
 		w.reason = `a quote is inside a cell that doesn't begin with one; a cell with quotes is written "like ""this"" one"`
 	}
 	return w
+}
+
+// otherDelimiter returns the delimiter that divides a row of a single cell into as many cells as the header has, "" if none
+// does. One alone is ordinary text.
+func otherDelimiter(raw []byte, delimiter string, columns int) string {
+	for _, other := range []string{",", ";", "\t", "|"} {
+		if columns > 2 && other != delimiter && bytes.Count(raw, []byte(other)) == columns-1 {
+			return other
+		}
+	}
+	return ""
 }
 
 // endsWith reports whether the surplus cells at the end of a row are empty.
