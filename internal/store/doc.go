@@ -1,7 +1,7 @@
 // Package store keeps campaignd's state in one bbolt file: sendings and their rows,
 // the status and outcome of every message, slots, the timeline, receipts, replies
 // and the audit trail. Package db has the file, package optout who must not be written
-// to; nobody else knows bbolt.
+// to, package quota how many contacts were written to in 24 hours; nobody else knows bbolt.
 //
 // It doesn't plan, send or touch drop folders. Every transaction leaves the
 // counters balanced. It starts no goroutine.

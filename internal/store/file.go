@@ -6,6 +6,7 @@ import (
 
 	"campaignd/internal/store/db"
 	"campaignd/internal/store/optout"
+	"campaignd/internal/store/quota"
 )
 
 // What the store's file does for others, as package db says.
@@ -23,6 +24,9 @@ type (
 	OptOutRules = optout.Rules
 	Place       = optout.Place
 )
+
+// Contacts counts the contacts of a moving 24 hours; see quota.Contacts.
+type Contacts = quota.Contacts
 
 // ErrTooManyOptOuts is returned when an opt-out would exceed OptOutRules.Max.
 var ErrTooManyOptOuts = optout.ErrTooManyOptOuts

@@ -3,16 +3,15 @@ package store
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 
 	"github.com/klauspost/compress/s2"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/store/optout"
+	"campaignd/internal/store/quota"
 )
 
 // Forgotten counts the entries of a contact that Forget removed.
@@ -60,33 +59,10 @@ type forgetting struct {
 // suppress keeps the hashes of the contact and removes its opt-outs, counts and replies. From then
 // on nothing is sent to it.
 func (f *forgetting) suppress(t *tx) error {
-	if err := errors.Join(f.contact.Forget(t.Tx), t.dropCounted(f.contact.Keys())); err != nil {
+	if err := errors.Join(f.contact.Forget(t.Tx), quota.Drop(t.Tx, f.contact.Keys())); err != nil {
 		return err
 	}
 	return t.removeReplies(func(contactCode string) bool { return f.contact.IsAnywhere([]byte(contactCode)) })
-}
-
-// dropCounted removes a contact from the counts of contacts in 24 hours.
-func (t *tx) dropCounted(keys iter.Seq[[]byte]) error {
-	all := t.Existing(bucketContacts)
-	if all == nil {
-		return nil
-	}
-	return all.ForEachBucket(func(name []byte) error {
-		b := t.Bucket(bucketContacts).Nested(name)
-		seen, ages := b.Nested(contactsSeen), b.Nested(contactsAges)
-		for key := range keys {
-			n, err := contactNumber(key)
-			last := seen.Get(key8(n))
-			if err != nil || len(last) != 4 {
-				continue // it isn't a number, or isn't counted
-			}
-			if err := errors.Join(ages.Delete(keyAge(binary.BigEndian.Uint32(last), n)), seen.Delete(key8(n)), b.SetSequence(b.Sequence()-min(b.Sequence(), 1))); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 // sending removes the contact from one sending.

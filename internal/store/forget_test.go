@@ -32,7 +32,9 @@ func TestForget(t *testing.T) {
 	if err := s.AddReplies([]NewReply{{Reply: Reply{ID: "r", ContactCode: number, Text: "who is " + number, At: now()}, Places: []Place{{Application: 1, ChannelType: "cloud_api"}}}}); err != nil {
 		t.Fatal(err)
 	}
-	allow(t, s.Contacts("phone", 5), number, now(), true)
+	if ok, _, err := s.Contacts("phone", 5).Allow([]byte(number), now()); !ok || err != nil {
+		t.Fatalf("count the contact: %t, %v", ok, err)
+	}
 
 	places := []Place{{Application: 1, ChannelType: "cloud_api"}}
 	got, err := s.Forget(t.Context(), "+34 600-000-003", places)

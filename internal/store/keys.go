@@ -29,19 +29,12 @@ var (
 	bucketDeliveries    = []byte("deliveries")
 	bucketReceiptCounts = []byte("told")
 	bucketUnmatched     = []byte("strays")
-	bucketContacts      = []byte("contacts") // made on first use: older stores have none
 	bucketLeaving       = []byte("leaving")  // made on first use
 	bucketRequests      = []byte("requests") // made on first use
 	bucketNotices       = []byte("notices")  // made on first use
 	bucketHandOuts      = []byte("handouts") // made on first use
 	bucketRecords       = []byte("records")  // made on first use
 	bucketAttempts      = []byte("attempts")
-)
-
-// The buckets in each bucket of contacts.
-var (
-	contactsSeen = []byte("seen")
-	contactsAges = []byte("ages")
 )
 
 // The keys of the bucket meta.

@@ -43,7 +43,7 @@ type receiptBatch struct {
 // Concurrent calls share a transaction.
 func (s *Store) RecordReceipts(list []Receipt) ([]ReceiptResult, error) {
 	own := &receiptBatch{list: list}
-	if err := s.receipts.do(own, s.writeReceipts); err != nil {
+	if err := s.receipts.Do(own, s.writeReceipts); err != nil {
 		return nil, fmt.Errorf("record receipts: %w", err)
 	}
 	return own.results, nil

@@ -10,6 +10,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/store/db"
 	"campaignd/internal/store/optout"
+	"campaignd/internal/store/quota"
 )
 
 // Options configure Open. The zero value suits the daemon.
@@ -31,7 +32,8 @@ func (o Options) file() db.Options {
 
 // Store is an open store. Its methods are safe for concurrent use.
 type Store struct {
-	*optout.Table // opt-outs, user ids and forgotten contacts
+	*optout.Table  // opt-outs, user ids and forgotten contacts
+	quota.Counters // of contacts in 24 hours
 
 	db       *db.DB
 	restored string // see Restored; set by Open, or by Hold before anything is sent
@@ -40,7 +42,7 @@ type Store struct {
 	scans   scans
 	entries atomic.Uint64
 
-	receipts sharedWrite[*receiptBatch] // waiting calls of RecordReceipts
+	receipts db.SharedWrite[*receiptBatch] // waiting calls of RecordReceipts
 }
 
 // Open opens the store at path, and creates it if there is no such file. It returns
@@ -50,7 +52,7 @@ func Open(path string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: file, scans: scans{byNumber: map[uint64]*scan{}}}
+	s := &Store{db: file, Counters: quota.Open(file), scans: scans{byNumber: map[uint64]*scan{}}}
 	s.group.wait = cmp.Or(max(opts.Gather, 0), 500*time.Microsecond)
 	file.Reopened = s.scans.forgetAll
 	if err = s.holdRestored(); err == nil {

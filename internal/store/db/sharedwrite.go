@@ -1,27 +1,28 @@
-package store
+package db
 
 import "sync"
 
-// sharedWrite puts the requests that arrive while a transaction runs into the next one: whoever gets the turn
-// writes for all that wait. Commit does more, because its callers come by the thousand: it waits for those
-// that are on their way, and begins the next transaction before the last one is acknowledged.
-type sharedWrite[T any] struct {
+// SharedWrite puts the requests that arrive while a transaction runs into the next one: whoever gets the turn
+// writes for all that wait. The zero value is ready for use. store.Commit does more, because its callers come by
+// the thousand: it waits for those that are on their way, and begins the next transaction before the last one
+// is acknowledged.
+type SharedWrite[T any] struct {
 	turn sync.Mutex // held by the caller that writes
 
 	mu      sync.Mutex // guards waiting
 	waiting []*writeRequest[T]
 }
 
-// writeRequest is one call of do. done and err are guarded by turn.
+// writeRequest is one call of Do. done and err are guarded by turn.
 type writeRequest[T any] struct {
 	what T
 	done bool
 	err  error
 }
 
-// do returns when what was written, by this call of write or another caller's. write gets all that wait, in the
+// Do returns when what was written, by this call of write or another caller's. write gets all that wait, in the
 // order of their calls, and its error is everybody's.
-func (w *sharedWrite[T]) do(what T, write func([]T) error) error {
+func (w *SharedWrite[T]) Do(what T, write func([]T) error) error {
 	own := &writeRequest[T]{what: what}
 	w.mu.Lock()
 	w.waiting = append(w.waiting, own)

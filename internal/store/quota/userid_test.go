@@ -1,4 +1,4 @@
-package store
+package quota
 
 import "testing"
 
@@ -6,7 +6,7 @@ import "testing"
 func TestUserIDIsNotCounted(t *testing.T) {
 	seen := map[uint64]string{}
 	for _, contact := range []string{"34666000111", "034666000111", "999999999999999", "US.13491208655302741918", "US.13491208655302741919", "US.ENT.118"} {
-		n, err := contactNumber([]byte(contact))
+		n, err := number([]byte(contact))
 		if err != nil {
 			t.Fatalf("%s: %v", contact, err)
 		}
@@ -15,7 +15,7 @@ func TestUserIDIsNotCounted(t *testing.T) {
 		}
 		seen[n] = contact
 	}
-	if _, err := contactNumber(nil); err == nil {
+	if _, err := number(nil); err == nil {
 		t.Error("got no error for an empty contact")
 	}
 }

@@ -1,4 +1,4 @@
-package store
+package quota
 
 import (
 	"fmt"
@@ -8,8 +8,23 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/bbolt"
 	"pgregory.net/rapid"
+
+	"campaignd/internal/store/db"
 )
+
+func openAt(t *testing.T, path string) Counters {
+	t.Helper()
+	first := []byte("first")
+	file, err := db.Open(path, db.Options{InitialMmapSize: 1 << 20}, db.Schema{Numbered: first, Migrations: []func(*bbolt.Tx) error{
+		func(t *bbolt.Tx) error { _, err := t.CreateBucket(first); return err }}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	return Open(file)
+}
 
 func allow(t *testing.T, c *Contacts, contact string, at time.Time, want bool) time.Time {
 	t.Helper()
@@ -22,12 +37,9 @@ func allow(t *testing.T, c *Contacts, contact string, at time.Time, want bool) t
 
 func TestContactsMoveWithTime(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
-	s, err := Open(path, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	q := openAt(t, path)
 	start := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
-	c := s.Contacts("number", 2)
+	c := q.Contacts("number", 2)
 	allow(t, c, "34600000001", start, true)
 	allow(t, c, "34600000002", start.Add(time.Hour), true)
 	if next := allow(t, c, "34600000003", start.Add(2*time.Hour), false); !next.Equal(start.Add(24 * time.Hour)) {
@@ -37,33 +49,30 @@ func TestContactsMoveWithTime(t *testing.T) {
 	if next := allow(t, c, "34600000003", start.Add(3*time.Hour), false); !next.Equal(start.Add(25 * time.Hour)) {
 		t.Errorf("the next may go at %v", next)
 	}
-	allow(t, s.Contacts("other", 1), "34600000003", start.Add(3*time.Hour), true)
-	if err := s.Close(); err != nil {
+	allow(t, q.Contacts("other", 1), "34600000003", start.Add(3*time.Hour), true)
+	if err := q.db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if s, err = Open(path, Options{}); err != nil { // a restart keeps the count
-		t.Fatal(err)
-	}
-	defer func() { _ = s.Close() }()
-	c = s.Contacts("number", 2)
+	q = openAt(t, path) // a restart keeps the count
+	c = q.Contacts("number", 2)
 	allow(t, c, "34600000003", start.Add(25*time.Hour), false)
 	allow(t, c, "34600000003", start.Add(25*time.Hour+time.Minute), true)
-	if next := allow(t, s.Contacts("number", 1), "34600000004", start.Add(25*time.Hour+time.Minute), false); !next.Equal(start.Add(49*time.Hour + time.Minute)) {
+	if next := allow(t, q.Contacts("number", 1), "34600000004", start.Add(25*time.Hour+time.Minute), false); !next.Equal(start.Add(49*time.Hour + time.Minute)) {
 		t.Errorf("under a lower limit the next may go at %v", next)
 	}
-	if n, err := s.ForgetContacts(start.Add(72 * time.Hour)); n != 3 || err != nil {
+	if n, err := q.ForgetContacts(start.Add(72 * time.Hour)); n != 3 || err != nil {
 		t.Errorf("forgot %d, %v", n, err)
 	}
-	if n, err := s.ForgetContacts(start.Add(72 * time.Hour)); n != 0 || err != nil {
+	if n, err := q.ForgetContacts(start.Add(72 * time.Hour)); n != 0 || err != nil {
 		t.Errorf("forgot %d more, %v", n, err)
 	}
 }
 
 // TestContactsCounts: Counts gives the same answers as Allow, and counts nobody.
 func TestContactsCounts(t *testing.T) {
-	s := openTest(t)
+	q := openAt(t, filepath.Join(t.TempDir(), "quota.db"))
 	start := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
-	c := s.Contacts("number", math.MaxInt)
+	c := q.Contacts("number", math.MaxInt)
 	counts := func(contact string, at time.Time, want bool) {
 		t.Helper()
 		if got, err := c.Counts([]byte(contact), at); got != want || err != nil {
@@ -73,10 +82,10 @@ func TestContactsCounts(t *testing.T) {
 	counts("34600000001", start, false) // nothing is counted yet
 	allow(t, c, "34600000001", start, true)
 	counts("34600000001", start, true)
-	counts("34600000001", start.Add(contactsWindow), true)
-	counts("34600000001", start.Add(contactsWindow+time.Minute), false)
+	counts("34600000001", start.Add(window), true)
+	counts("34600000001", start.Add(window+time.Minute), false)
 	counts("34600000002", start, false)
-	if got, err := s.Contacts("other", 1).Counts([]byte("34600000001"), start); got || err != nil {
+	if got, err := q.Contacts("other", 1).Counts([]byte("34600000001"), start); got || err != nil {
 		t.Errorf("under another name: %v, %v", got, err)
 	}
 	if _, err := c.Counts([]byte("34x"), start); err == nil {
@@ -85,23 +94,23 @@ func TestContactsCounts(t *testing.T) {
 }
 
 func TestContactsRefuseWhatIsNoNumber(t *testing.T) {
-	s := openTest(t)
-	if n, err := s.ForgetContacts(time.Now()); n != 0 || err != nil {
+	q := openAt(t, filepath.Join(t.TempDir(), "quota.db"))
+	if n, err := q.ForgetContacts(time.Now()); n != 0 || err != nil {
 		t.Errorf("a store without any: %d, %v", n, err)
 	}
 	for _, contact := range []string{"", "34x", "1234567890123456", "+34600000001"} {
-		if _, _, err := s.Contacts("n", 1).Allow([]byte(contact), time.Now()); err == nil {
+		if _, _, err := q.Contacts("n", 1).Allow([]byte(contact), time.Now()); err == nil {
 			t.Errorf("%q was counted", contact)
 		}
 	}
-	if next := allow(t, s.Contacts("n", 0), "34600000001", time.Now(), false); next.Before(time.Now()) {
+	if next := allow(t, q.Contacts("n", 0), "34600000001", time.Now(), false); next.Before(time.Now()) {
 		t.Errorf("a limit of none opens at %v", next)
 	}
 }
 
 func TestContactsTogetherNeverExceed(t *testing.T) {
-	s := openTest(t)
-	c := s.Contacts("n", 20)
+	q := openAt(t, filepath.Join(t.TempDir(), "quota.db"))
+	c := q.Contacts("n", 20)
 	var mu sync.Mutex
 	var wait sync.WaitGroup
 	good := 0
@@ -127,12 +136,12 @@ func TestContactsTogetherNeverExceed(t *testing.T) {
 
 // TestContactsAgainstModel compares the count with a map of last messages.
 func TestContactsAgainstModel(t *testing.T) {
-	s := openTest(t)
+	q := openAt(t, filepath.Join(t.TempDir(), "quota.db"))
 	round := 0
 	rapid.Check(t, func(r *rapid.T) {
 		round++
 		most := rapid.IntRange(1, 4).Draw(r, "most")
-		c := s.Contacts(fmt.Sprint("round", round), most)
+		c := q.Contacts(fmt.Sprint("round", round), most)
 		model := map[string]int{}
 		minute := 30_000_000
 		for range rapid.IntRange(1, 30).Draw(r, "steps") {
