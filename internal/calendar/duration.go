@@ -130,6 +130,12 @@ func refuseDuration(text string) error {
 	switch upper := strings.ToUpper(text); {
 	case shaped(text, "P0000-00-00T00:00:00"), shaped(text, "P00000000T000000"):
 		return fmt.Errorf(`duration %q is ISO 8601, but the form of a date is not accepted here: write units, as in "P1DT2H"`, clip(text))
+	case strings.HasPrefix(upper, "P") && strings.Contains(text, "/"):
+		return fmt.Errorf("duration %q is ISO 8601, but an interval is not accepted here: write the duration alone", clip(text))
+	case strings.HasPrefix(upper, "+P") || strings.HasPrefix(upper, "P") && strings.Contains(text, "+"):
+		return fmt.Errorf("duration %q has a sign: write it without", clip(text))
+	case isDateTime(text):
+		return fmt.Errorf("%q is a date-time, not a duration: write it as scheduleAt", clip(text))
 	case strings.HasPrefix(text, "-") || strings.Contains(text, "-") && strings.HasPrefix(upper, "P"):
 		return fmt.Errorf("duration %q has a sign: write a positive duration", clip(text))
 	case strings.Contains(text, ",") && strings.HasPrefix(upper, "P"):
@@ -138,6 +144,12 @@ func refuseDuration(text string) error {
 		return fmt.Errorf("duration %q has small letters: write capitals, as in %q", clip(text), clip(upper))
 	}
 	return fmt.Errorf(`duration %q is not ISO 8601: write e.g. "PT20S", "PT15M", "PT4H", "P3D" or "P1M"`, clip(text))
+}
+
+// isDateTime reports whether text has the shape of a date-time.
+func isDateTime(text string) bool {
+	_, _, _, ok := scanDateTime(text)
+	return ok
 }
 
 // clip keeps a hostile text from filling a report.

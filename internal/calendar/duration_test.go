@@ -35,7 +35,7 @@ func TestLooseDurationsAreRefused(t *testing.T) {
 		"P": "nothing after the P", "PT": "nothing after the T", "P1DT": "nothing after the T", "P1DT1DT": "unit D after the T",
 		"P1P2D": "not ISO 8601", "PT1S2S": "twice or out of order", "P1D1D": "twice or out of order",
 		"PT1S1M": "twice or out of order", "P1D1M": "twice or out of order", "PT1M1H": "twice or out of order", "P1D2W": "twice or out of order",
-		"-P1D": "sign", "P-1D": "sign", "-PT1S": "sign", "+P1D": "not ISO 8601", "P+1D": "not ISO 8601",
+		"-P1D": "sign", "P-1D": "sign", "-PT1S": "sign", "+P1D": "sign", "P+1D": "sign", "P1D/2026-12-01": "an interval is not accepted here", "2026-12-01T10:00:00Z": "write it as scheduleAt",
 		"P1H": "H before the T", "PT1D": "D after the T", "P1S": "S before the T", "PT1Y": "Y after the T",
 		"P1.5D": "only seconds", "PT1.5H": "only seconds", "PT0.5M": "only seconds", "P0.5W": "only seconds",
 		"PT.5S": "has the seconds", "PT1.S": "has the seconds", "PT1.2.3S": "has the seconds", "PT0.1234567890S": "has the seconds",

@@ -119,6 +119,9 @@ func refuseInstant(text string) error {
 	if shaped(text, "0000-00-00") || shaped(text, "0000-00") {
 		return fmt.Errorf("date-time %q has no time of day: %s", text, like)
 	}
+	if _, err := ParseDuration(text); err == nil {
+		return fmt.Errorf("%q is a duration, not a date-time: write it as the delay, or give a time, such as \"2026-03-04T09:30:00+01:00\"", clip(text))
+	}
 	if strings.Contains(text, "[") {
 		return fmt.Errorf("date-time %q names a zone in brackets, which ISO 8601 doesn't: %s", clip(text), like)
 	}
@@ -132,8 +135,11 @@ func refuseInstant(text string) error {
 // "" if there is none.
 func otherForm(text string) string {
 	date, clock, timed := strings.Cut(text, "T")
-	if timed && strings.Contains(clock, "/") {
+	if _, after, interval := strings.Cut(text, "/"); interval && timed && strings.Trim(text, "0123456789-+:.,/RPTZYMWDHS") == "" && after != "" {
 		return "an interval"
+	}
+	if len(date) == len("+000000-00-00") && (date[0] == '+' || date[0] == '-') && shaped(date[1:], "000000-00-00") {
+		return "a year of more than four digits"
 	}
 	for _, shape := range []string{"0000-W00-0", "0000W000", "0000-W00", "0000W00"} {
 		if shaped(date, shape) {
@@ -141,7 +147,11 @@ func otherForm(text string) string {
 		}
 	}
 	switch {
-	case shaped(date, "0000-000"), timed && shaped(date, "0000000"):
+	case shaped(text, "0000"):
+		return "a year alone"
+	case shaped(text, "00000000"):
+		return "the basic form without hyphens"
+	case shaped(date, "0000-000"), shaped(date, "0000000"):
 		return "a date by the day of the year"
 	case timed && shaped(date, "00000000"):
 		return "the basic form without hyphens"

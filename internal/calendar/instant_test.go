@@ -86,6 +86,14 @@ func TestParseInstantRefused(t *testing.T) {
 		{"2026-06-30T23:59:60Z", "", "not on the calendar"},
 		{"", "", "not ISO 8601"},
 		{"tomorrow", "", "not ISO 8601"},
+		{"PT1H", "", "is a duration, not a date-time: write it as the delay"},
+		{"2026-03-04T09:30:00Europe/Madrid", "", "not ISO 8601"},
+		{"R5/2026-03-04T09:30:00Z", "", "is ISO 8601, but an interval is not accepted here"},
+		{"2026-03-04T09:30:00Z/P1D", "", "is ISO 8601, but an interval is not accepted here"},
+		{"+002026-03-04T09:30:00Z", "", "is ISO 8601, but a year of more than four digits is not accepted here"},
+		{"2026", "", "is ISO 8601, but a year alone is not accepted here"},
+		{"2026063", "", "is ISO 8601, but a date by the day of the year is not accepted here"},
+		{"20260304", "", "is ISO 8601, but the basic form without hyphens is not accepted here"},
 		{"1772614200", "", "not ISO 8601"},
 	} {
 		var loc *time.Location

@@ -81,7 +81,7 @@ func (in *Intake) examineParts(ctx context.Context, c *check.Checker, p *check.P
 		}
 	}
 	// What was packed has an end of its own.
-	if quiet := d.QuietSince.Add(inbox.UnterminatedWait); in.now().Before(quiet) && !p.IsPacked() {
+	if quiet := d.QuietSince.Add(inbox.UnterminatedWait); in.now().Before(quiet) && !p.IsPacked() && !info.Foreign() {
 		if info.Bytes == 0 {
 			return examination{reason: "the CSV is empty: its upload may just have begun", until: quiet}, nil
 		}

@@ -85,6 +85,18 @@ func TestQuietIsNotComplete(t *testing.T) {
 	}
 }
 
+// A workbook has NUL bytes and no line end, and nothing that may still arrive makes it a CSV.
+func TestOtherFormatIsRefusedAtOnce(t *testing.T) {
+	h := newHarness(t, "", "")
+	h.put("spring", "%PDF-1.7\n\x00\x00", goodLayout, goodSidecar)
+	h.in.Ready(h.watchedDrop("spring"))
+	h.work()
+	if waits := h.in.Waits(h.inbox); len(waits) > 0 {
+		t.Fatalf("it waits: %+v", waits)
+	}
+	wantParts(t, h.report(h.newest("spring")), "the file is a PDF document, not a CSV")
+}
+
 // Without a proof a last line without an end is held back, then taken with a warning.
 func TestUnterminatedLine(t *testing.T) {
 	h := newHarness(t, "", "")

@@ -128,6 +128,7 @@ func TestZipHoldsOneDrop(t *testing.T) {
 		"what a Mac adds":         {files: []entry{csv, {name: "__MACOSX/._list.csv"}, {name: ".DS_Store"}, {name: "__MACOSX/"}}},
 		"nothing":                 {code: "archive-content", says: "has no CSV and no .xlsx"},
 		"only a layout":           {files: []entry{{name: "layout.json"}}, code: "archive-content", says: "has no CSV and no .xlsx"},
+		"a list of opt-outs":      {files: []entry{{name: "x.suppress.csv"}}, code: "archive-content", says: "upload that as NAME.suppress.csv, not packed"},
 		"two CSVs":                {files: []entry{csv, {name: "b.csv"}}, code: "archive-content", says: `has several CSVs or spreadsheets ("list.csv" and "b.csv")`},
 		"a CSV and its workbook":  {files: []entry{csv, {name: "list.xlsx"}}, code: "archive-content", says: "has several CSVs or spreadsheets"},
 		"one name twice":          {files: []entry{csv, csv}, code: "archive-content", says: "has several"},

@@ -88,6 +88,8 @@ func ReadDrop(file string, z *zip.Reader) (Drop, error) {
 		}
 		part, what := &d.CSV, "CSVs or spreadsheets"
 		switch name := strings.ToLower(f.Name); {
+		case strings.HasSuffix(strings.TrimSuffix(strings.TrimSuffix(name, ".csv"), ".xlsx"), "suppress"):
+			return Drop{}, refuse("archive-content", file, "has %q, which has the name of a list of opt-outs: upload that as NAME.suppress.csv, not packed", f.Name)
 		case is(name, "layout.json"):
 			part, what = &d.Layout, "layouts"
 		case is(name, "schedule.json"):

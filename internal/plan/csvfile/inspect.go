@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 
 	"campaignd/internal/campaign"
@@ -198,6 +199,10 @@ func lineEnds(info *Info, n lineBreaks, end byte) {
 	}
 }
 
+// Foreign reports whether the file is of a format that isn't CSV. Nothing that may still arrive
+// would make it one.
+func (in *Info) Foreign() bool { return in.foreign.name != "" }
+
 // Problems returns the reasons why the file can't be read at all: another format, NUL
 // bytes, bytes that its encoding doesn't have, no content. file is its base name, for
 // messages.
@@ -206,7 +211,11 @@ func (in *Info) Problems(file string) campaign.Problems {
 	if in.Bytes == 0 {
 		p.AddCode("csv-empty", file, 0, 0, "", "the file is empty; its first line must name the columns")
 	}
-	if in.foreign.name != "" {
+	if in.Foreign() && strings.HasSuffix(strings.ToLower(file), ".gz") {
+		p.AddCode("not-csv", file, 0, 0, "", "the file is %s, not a CSV; pack the CSV itself", in.foreign.name)
+		return p
+	}
+	if in.Foreign() {
 		p.AddCode("not-csv", file, 0, 0, "", "the file is %s, not a CSV; %s", in.foreign.name, in.foreign.advice)
 		return p
 	}

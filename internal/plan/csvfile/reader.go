@@ -165,6 +165,9 @@ func (r *Reader) ReadBatch(b *Batch) error {
 		if b.data, err = r.fill(b.data, size); err != nil {
 			return r.fail(b, err)
 		}
+		if r.ended {
+			b.data = r.split.cutMark(b.data)
+		}
 		have := len(b.data)
 		rest, err := r.split.split(b, 0, r.maxRecords+1, r.ended)
 		if err != nil && len(b.records) > 0 {

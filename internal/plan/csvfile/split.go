@@ -170,6 +170,15 @@ func (s *splitter) skipBlank(data []byte, pos int, final bool) (next int, wait b
 	return pos, false
 }
 
+// cutMark cuts the end of file of DOS from data, the end of the file: it may follow the last cell.
+func (s *splitter) cutMark(data []byte) []byte {
+	text := bytes.TrimRight(data, "\x1A")
+	if len(text) < len(data) {
+		s.trailing = trailing1A
+	}
+	return text
+}
+
 // blanks returns the end of the blanks at pos, and whether there is a 0x1A among them.
 func (s *splitter) blanks(data []byte, pos int) (end int, dos bool) {
 	for end = pos; end < len(data); end++ {
@@ -295,6 +304,9 @@ func (s *splitter) record(b *Batch, data []byte, pos int, rec *record, final boo
 				return pos, false, nil
 			}
 			pos, ended = len(data), false // within CRLF, the record itself is complete
+		case quoted && !final && len(bytes.TrimLeft(data[pos:], "\x1A")) == 0: // perhaps the file ends here
+			s.openQuote = -1
+			return pos, false, nil
 		case quoted && data[pos] != '\r' && data[pos] != '\n':
 			return pos, false, s.textAfterQuote(data, pos, opened)
 		default:

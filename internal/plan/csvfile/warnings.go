@@ -55,7 +55,7 @@ func (r *Reader) Warnings() []campaign.Problem {
 	}
 	switch r.split.trailing {
 	case trailing1A:
-		add("end-of-file-mark", 0, "", "a line with the DOS end-of-file mark 0x1A was skipped")
+		add("end-of-file-mark", 0, "", "the DOS end-of-file mark 0x1A at the end of the file was skipped")
 	case trailingBlanks:
 		add("blanks-trailing", 0, "", "white space after the last row was skipped")
 	}

@@ -15,7 +15,9 @@ func TestReaderWarns(t *testing.T) {
 		{"nothing", "a,b\n1,2\n\n\n", nil},
 		{"rows of empty cells", "a,b\n,\n1,2\n,,\n\"\",\n", []string{"rows-empty x.csv:2: 3 rows of empty cells were skipped; this is the first"}},
 		{"blank lines between the rows", "a,b\n1,2\n\n \n3,4\n\n", []string{"lines-blank x.csv: 2 blank lines between the rows were skipped"}},
-		{"end-of-file mark", "a,b\n1,2\n\x1a", []string{"end-of-file-mark x.csv: a line with the DOS end-of-file mark 0x1A was skipped"}},
+		{"end-of-file mark", "a,b\n1,2\n\x1a", []string{"end-of-file-mark x.csv: the DOS end-of-file mark 0x1A at the end of the file was skipped"}},
+		{"end-of-file mark after the last cell", "a,b\n1,2\x1a", []string{"end-of-file-mark x.csv: the DOS end-of-file mark 0x1A at the end of the file was skipped"}},
+		{"end-of-file marks after a quote", "a,b\n1,\"2\"\x1a\x1a", []string{"end-of-file-mark x.csv: the DOS end-of-file mark 0x1A at the end of the file was skipped"}},
 		{"blanks at the end", "a,b\n1,2\n  ", []string{"blanks-trailing x.csv: white space after the last row was skipped"}},
 		{"a swallowed recipient", "a,b,c\n1,\"x,y\n2,z\",w\n3,4,5\n", []string{
 			"cells-wide x.csv:2: b: 1 quoted cell has as many delimiters as a row, as if quotes of two rows had swallowed a recipient; this is the first"}},

@@ -136,7 +136,7 @@ func TestParseLayoutProblems(t *testing.T) {
 		{"something after", "{" + contact + "}\r\n{}", []string{
 			`2:1: something follows after the end of the layout; the file must hold one JSON object and nothing else`}},
 		{"cut off", "{" + contact + ",", []string{
-			`1:72: not valid JSON: the file ends in the middle of the document; was its upload cut off?`}},
+			`1:72: not valid JSON: the file ends in the middle of the document: a closing quote, brace or bracket is missing, or its upload was cut off`}},
 		{"problems before broken JSON", `{"contact":1,"contact":2,}`, []string{
 			`1:14: contact: the key "contact" appears a second time; keep one of them`,
 			`1:25: not valid JSON: a comma before a closing brace or bracket; remove it`}},
@@ -146,6 +146,8 @@ func TestParseLayoutProblems(t *testing.T) {
 		{"a comment", "{\n// x\n}", []string{`2:1: not valid JSON: invalid character '/' at start of value; JSON has no comments`}},
 		{"unclosed quote", "{\"contact:\n1}", []string{`1:11: not valid JSON: a line ends within a string; is a closing quote missing? (a line break is written \n)`}},
 		{"comma missing", `{"contact":{"contactCode":"a" "channelType":"b"}}`, []string{`1:31: contact: not valid JSON: a comma is missing before this key or value`}},
+		{"NaN", `{"contact":NaN}`, []string{`1:12: contact: not valid JSON: invalid character 'N' at start of value`}},
+		{"UTF-32", "\xff\xfe\x00\x00{\x00\x00\x00}\x00\x00\x00", []string{`1:1: the file is UTF-32; save it as UTF-8`}},
 		{"True", `{"contact":True}`, []string{`1:12: contact: not valid JSON: invalid character 'T' at start of value; write true, false and null in lower case`}},
 		{"a number as a key", `{1:2}`, []string{`1:2: not valid JSON: object member name must be a string`}},
 		{"a stray escape", `{"a":"\x"}`, []string{"1:7: a: not valid JSON: invalid escape sequence `\\x` in string"}},

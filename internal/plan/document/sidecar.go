@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 	"campaignd/internal/source"
 )
 
@@ -161,7 +162,7 @@ func (s shape) digest(n *node) string {
 		return ""
 	}
 	if len(text) != 64 {
-		s.add(int(n.start), "sha256", "found %d characters, want %s", utf8.RuneCountInString(text), want)
+		s.add(int(n.start), "sha256", "found %s, want %s", display.Amount(int64(utf8.RuneCountInString(text)), "character"), want)
 		return ""
 	}
 	text = strings.ToLower(text)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -58,6 +59,9 @@ func parse(f *findingList, data []byte, what, example string) (root node, ok boo
 	switch {
 	case len(data) > MaxSize:
 		r.Add("json-broken", 0, "", "the file is larger than 1 MiB, the most a %s may be", what)
+		return root, false
+	case bytes.HasPrefix(data, []byte("\xff\xfe\x00\x00")):
+		r.Add("json-broken", 0, "", "the file is UTF-32; save it as UTF-8")
 		return root, false
 	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
 		r.Add("json-broken", 0, "", "the file is UTF-16; save it as UTF-8")
@@ -208,7 +212,7 @@ func (r *reader) syntax(err error) {
 // explain describes the fault at offset at and its correction.
 func (r *reader) explain(at int, err error) string {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return "the file ends in the middle of the document; was its upload cut off?"
+		return "the file ends in the middle of the document: a closing quote, brace or bracket is missing, or its upload was cut off"
 	}
 	rest := r.data[at:]
 	next, _ := utf8.DecodeRune(rest)
@@ -225,7 +229,7 @@ func (r *reader) explain(at int, err error) string {
 		return err.Error() + "; JSON has no comments"
 	case next == '\n' || next == '\r':
 		return `a line ends within a string; is a closing quote missing? (a line break is written \n)`
-	case next == 'T' || next == 'F' || next == 'N':
+	case isWord(rest, "true", "false", "null", "none"):
 		return err.Error() + "; write true, false and null in lower case"
 	case next == '"' && strings.Contains(err.Error(), "expecting ','"):
 		return "a comma is missing before this key or value"
@@ -234,6 +238,11 @@ func (r *reader) explain(at int, err error) string {
 		return "a number can't begin with 0"
 	}
 	return err.Error()
+}
+
+// isWord reports whether data begins with one of the words, in any case.
+func isWord(data []byte, words ...string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return len(data) >= len(w) && strings.EqualFold(string(data[:len(w)]), w) })
 }
 
 // clip makes a path of outside keys safe for one line of a report: short, and without
