@@ -44,6 +44,7 @@ func printDetails(env *environment, d api.Details) error {
 	if d.Sliced {
 		when += ", " + string(d.Condition)
 	}
+	reason, wait := env.reasonTexts(d.Sending)
 	dry := ""
 	if d.DryRun {
 		dry = "yes: nothing is sent"
@@ -53,8 +54,8 @@ func printDetails(env *environment, d api.Details) error {
 	}
 	if err := env.facts(
 		[2]string{"state", string(d.State)},
-		[2]string{"reason", d.Reason},
-		[2]string{"waits for", env.waitText(d.WaitsFor)},
+		[2]string{"reason", reason},
+		[2]string{"waits for", wait},
 		[2]string{"reference", d.Reference},
 		[2]string{"dry run", dry},
 		[2]string{"application", fmt.Sprint(d.ApplicationID)},
@@ -112,6 +113,15 @@ func messagesText(s api.Sending) string {
 }
 
 // waitText describes a wait, "" if there is none.
+// reasonTexts returns the reason for a sending's state and what it waits for. If both are the same, as of a
+// held or paused one, only reason is returned, with its times.
+func (env *environment) reasonTexts(s api.Sending) (reason, wait string) {
+	if wait = env.waitText(s.WaitsFor); wait != "" && s.WaitsFor.Reason == s.Reason {
+		return wait, ""
+	}
+	return s.Reason, wait
+}
+
 func (env *environment) waitText(w *campaign.WaitsFor) string {
 	if w == nil {
 		return ""

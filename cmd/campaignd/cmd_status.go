@@ -368,11 +368,12 @@ func printSendings(env *environment, list []api.Sending) error {
 		}
 		g.add(string(s.ID), s.Name, string(s.State), doneText(s), display.Number(s.Messages.Sent),
 			display.Number(s.Messages.Failed+s.Messages.Expired), display.Number(s.Messages.Unknown), display.Number(s.Messages.Planned), env.when(s.NextSliceAt), env.when(end))
-		if s.Reason != "" {
-			reasons = append(reasons, printable(fmt.Sprintf("  %s is %s: %s", s.ID, s.State, s.Reason)))
+		reason, wait := env.reasonTexts(s)
+		if reason != "" {
+			reasons = append(reasons, printable(fmt.Sprintf("  %s is %s: %s", s.ID, s.State, reason)))
 		}
-		if s.WaitsFor != nil {
-			reasons = append(reasons, printable(fmt.Sprintf("  %s waits: %s", s.ID, env.waitText(s.WaitsFor))))
+		if wait != "" {
+			reasons = append(reasons, printable(fmt.Sprintf("  %s waits: %s", s.ID, wait)))
 		}
 	}
 	if err := env.printGrid(g); err != nil {

@@ -86,6 +86,7 @@ type Sending struct {
 	// Moving.
 	State      State     `json:"state"`
 	Reason     string    `json:"reason,omitempty"`
+	StoppedAt  time.Time `json:"stoppedAt,omitzero"`  // when it was paused or held; zero in other states
 	StartedAt  time.Time `json:"startedAt,omitzero"`  // first attempt
 	FinishedAt time.Time `json:"finishedAt,omitzero"` // reached a final state
 	Filed      bool      `json:"filed,omitempty"`     // its folder is in done/ or failed/
@@ -185,6 +186,9 @@ func (s *Sending) RowReference(rows *Rows, i int) []byte {
 // MaxBlocked limits how much later than max_lateness unsliced messages expire, because our own
 // rules prevent sending (docs/contract.md 8).
 const MaxBlocked = 7 * 24 * time.Hour
+
+// Stopped reports whether it waits for a person or a later try: it is paused or held.
+func (s State) Stopped() bool { return s == StatePaused || s == StateHeld }
 
 // SetBlocked begins or ends a time in which our own rules prevent sending. It changes nothing
 // if that is so already, or while the sending is paused, which is such a time itself.

@@ -286,9 +286,9 @@ func (w *reportWorker) updateScheduled(s *campaign.Sending, changed bool) (again
 	return int(min(max(untilDue, 0), dueEvery)/statusEvery) + 1, nil
 }
 
-// waitOf returns why an active sending waits, or nil if it doesn't.
+// waitOf returns why an unfinished sending waits, or nil if it doesn't.
 func (k *Keeper) waitOf(s *campaign.Sending) *campaign.WaitsFor {
-	if k.waitsFor == nil || !s.State.Active() {
+	if k.waitsFor == nil || !s.State.Active() && !s.State.Stopped() {
 		return nil
 	}
 	return k.waitsFor(s.ID)

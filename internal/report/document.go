@@ -177,10 +177,13 @@ func Status(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts
 	if s.State.Final() {
 		d.Percent = 100
 	}
-	if !s.State.Active() { // paused or held: nobody knows when it continues
-		if s.State == campaign.StatePaused || s.State == campaign.StateHeld {
-			d.WaitsFor = &campaign.WaitsFor{Reason: s.Reason}
+	if s.State.Stopped() {
+		d.WaitsFor = &campaign.WaitsFor{Reason: s.Reason, Since: toInstant(s.StoppedAt)}
+		if o.Waits != nil {
+			d.WaitsFor.Until = toInstant(o.Waits.Until)
 		}
+	}
+	if !s.State.Active() {
 		return d
 	}
 	if o.Waits != nil {

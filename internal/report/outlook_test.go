@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"campaignd/internal/calendar"
 	"campaignd/internal/campaign"
 )
@@ -35,6 +37,22 @@ func TestEstimateKnowsWindowsAndWaits(t *testing.T) {
 		t.Errorf("w.Since: got %v, want %v", w.Since, now)
 	case !w.Until.Equal(now.Add(time.Minute)):
 		t.Errorf("w.Until: got %v, want %v", w.Until, now.Add(time.Minute))
+	}
+}
+
+// A paused or held sending says since when, and a held one until when: status.json had its reason only.
+func TestAStoppedSendingSaysSinceWhen(t *testing.T) {
+	since, until := instantOf("18:00:00"), instantOf("18:05:00")
+	for state, waits := range map[campaign.State]*campaign.WaitsFor{campaign.StatePaused: nil, campaign.StateHeld: {Until: until}} {
+		l := newMemorySource(state)
+		l.s.Reason, l.s.StoppedAt = "because", since
+		want := &campaign.WaitsFor{Reason: "because", Since: since}
+		if waits != nil {
+			want.Until = until
+		}
+		if diff := cmp.Diff(want, Status(l.s, nil, l.counts, since, Outlook{Waits: waits}).WaitsFor); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", state, diff)
+		}
 	}
 }
 

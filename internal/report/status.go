@@ -88,7 +88,7 @@ func (t textWriter) controls(s *campaign.Sending) {
 	name := display.Line(s.Name)
 	t.line("")
 	t.line("What you can do: upload an empty file of one of these names to the inbox.")
-	if s.State == campaign.StatePaused || s.State == campaign.StateHeld {
+	if s.State.Stopped() {
 		t.line("  %s.resume: continue", name)
 	}
 	if s.State != campaign.StatePaused {

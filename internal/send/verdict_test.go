@@ -347,6 +347,9 @@ func TestHoldSending(t *testing.T) {
 		if reason := r.store.header(id).Reason; reason != "the template is paused" {
 			t.Errorf("reason %q", reason)
 		}
+		if w, ok := r.Wait(id); !ok || w.Until.Sub(time.Now()) != 4*time.Minute {
+			t.Errorf("Wait = %+v, %t; want the next try in 4 minutes", w, ok)
+		}
 		before := len(r.ch.sent())
 		time.Sleep(5 * time.Minute) // one message is tried, and meets the same
 		r.store.wantState(t, id, campaign.StateHeld, campaign.Pending, 100)

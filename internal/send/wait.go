@@ -15,7 +15,8 @@ type Wait struct {
 }
 
 // Wait returns what an active sending waits for: of its channels with something left to do, the
-// wait that ends last. It returns false for a sending that doesn't wait.
+// wait that ends last. Of a held sending it returns only when it is tried again. It returns false for a
+// sending that doesn't wait.
 func (d *Dispatcher) Wait(id campaign.ID) (Wait, bool) {
 	if w := d.runs.wait(id); w != nil {
 		return *w, true
@@ -27,8 +28,11 @@ func (rs *runs) wait(id campaign.ID) *Wait {
 	rs.mu.Lock()
 	rest, known := rs.deferred[id]
 	r := rs.byID[id]
+	again, held := rs.held[id]
 	rs.mu.Unlock()
 	switch {
+	case held: // the store knows the reason
+		return &Wait{Until: again.Round(0).UTC()}
 	case r != nil:
 		if w := r.wait(); w != nil {
 			return w

@@ -133,6 +133,24 @@ func TestWaitHasAReason(t *testing.T) {
 	}
 }
 
+// While the only message of a sending is the probe of a receiver that hangs, the sending still says why it waits.
+func TestAHangingProbeHasAReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHarness(t, answering(func(*Message) Result {
+			time.Sleep(10 * time.Second)
+			return Result{Verdict: VerdictUnreachable, Detail: "nothing within 10s"}
+		}))
+		id := r.accept(campaign.Sending{}, 1)
+		time.Sleep(31 * time.Second) // the third attempt puts the channel in trouble
+		for range 60 {
+			if w, ok := r.Wait(id); !ok || !strings.Contains(w.Reason, "in trouble") {
+				t.Fatalf("Wait = %+v, %t after %v; want the channel's trouble", w, ok, r.now())
+			}
+			time.Sleep(time.Second)
+		}
+	})
+}
+
 func TestLastFailureOfASending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, answering(func(m *Message) Result {

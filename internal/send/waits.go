@@ -60,6 +60,8 @@ func (w *waits) of(cur *sendingCursor) *Wait {
 		return &Wait{Reason: "its recipients can't be read from the store", Since: cur.failingSince}
 	case cur.nextAt > 0 && cur.nextAt <= now.UnixNano():
 		return w.reason
+	case cur.inFlight > 0 && w.reason != nil && w.breaker.blocksOthers():
+		return w.reason // its last message is the probe of a channel in trouble, or an answer is being recorded
 	case cur.inFlight > 0 || cur.lastFailure == "" || cur.nextAt == 0 || cur.queue.next() != cur.nextAt:
 		return nil // it doesn't wait, or for its own time
 	}

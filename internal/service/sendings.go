@@ -73,7 +73,7 @@ func (svc *Service) sending(s *campaign.Sending, slices []campaign.Slice, counts
 		status := report.Status(s, slices, counts, now, outlook)
 		one.Percent = one.Messages.PercentOf()
 		one.NextSliceAt, one.EstimatedEnd = status.NextSliceAt, status.EstimatedEnd
-		one.WaitsFor = outlook.Waits
+		one.WaitsFor = status.WaitsFor
 		if took := now.Sub(s.StartedAt); !s.StartedAt.IsZero() && took > 0 {
 			one.Rate = float64(one.Messages.Final()) / took.Seconds()
 		}
@@ -133,7 +133,7 @@ func (svc *Service) WaitsFor(id campaign.ID) *campaign.WaitsFor {
 // outlook returns what the estimated end of a sending depends on besides the store.
 func (svc *Service) outlook(s *campaign.Sending) report.Outlook {
 	o := filing.OutlookOf(svc.Config(), s)
-	if s.State.Active() {
+	if s.State.Active() || s.State.Stopped() {
 		o.Waits = svc.WaitsFor(s.ID)
 	}
 	return o

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/codec"
@@ -114,6 +115,12 @@ func (t *tx) change(n uint64, fn func(*campaign.Sending, *record) error) error {
 	}
 	if head.State != before && !before.CanBecome(head.State) {
 		return fmt.Errorf("change %s from %s to %s: %w", id, before, head.State, ErrState)
+	}
+	if head.State != before {
+		head.StoppedAt = time.Time{}
+		if head.State.Stopped() {
+			head.StoppedAt = now()
+		}
 	}
 	if paused := head.State == campaign.StatePaused; paused != (before == campaign.StatePaused) {
 		head.SetBlocked(paused, now())

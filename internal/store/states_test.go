@@ -104,9 +104,12 @@ func TestPausedTimeIsKept(t *testing.T) {
 	if _, _, err := s.SetState(id, nil, campaign.StatePaused, "lunch"); err != nil {
 		t.Fatal(err)
 	}
-	since := wantState(t, s, id, campaign.StatePaused).BlockedSince
-	if since.IsZero() {
+	head := wantState(t, s, id, campaign.StatePaused)
+	if head.BlockedSince.IsZero() {
 		t.Error("nothing says since when it is paused")
+	}
+	if head.StoppedAt.IsZero() {
+		t.Error("nothing says since when it is stopped")
 	}
 	s.Close()
 	s = openAt(t, s.db.Path())
@@ -114,6 +117,8 @@ func TestPausedTimeIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	switch head := wantState(t, s, id, campaign.StateScheduled); {
+	case !head.StoppedAt.IsZero():
+		t.Errorf("stopped at %v after it was resumed, want zero", head.StoppedAt)
 	case head.Blocked <= 0:
 		t.Errorf("head.Blocked = %v, want more than 0", head.Blocked)
 	case !head.BlockedSince.IsZero():

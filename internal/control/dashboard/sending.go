@@ -196,7 +196,7 @@ func allowed(verb string, state campaign.State) bool {
 	case "pause":
 		return state.Active()
 	case "resume":
-		return state == campaign.StatePaused || state == campaign.StateHeld
+		return state.Stopped()
 	default:
 		return state != campaign.StateChecking && !state.Final() && slices.Contains(verbs(), verb)
 	}

@@ -263,6 +263,9 @@ func rowOf(s api.Sending, l viewer) row {
 	r.Failures = s.State == campaign.StateCompleted && m.Planned > 0 && m.Failed+m.Unknown+m.Expired+m.Skipped+s.Undelivered() > 0
 	if w := s.WaitsFor; w != nil {
 		r.Waits = &waits{strings.TrimSuffix(w.Reason, "."), l.moment(w.Since), l.moment(w.Until)}
+		if w.Reason == s.Reason {
+			r.Reason = "" // shown with its times
+		}
 	}
 	add := func(format string, args ...any) { r.Facts = append(r.Facts, fmt.Sprintf(format, args...)) }
 	if s.State.Final() && m.Sent < m.Planned+s.Undelivered() {

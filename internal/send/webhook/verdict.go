@@ -30,7 +30,7 @@ func (c *Channel) classify(resp *http.Response, body []byte, now time.Time) send
 	case send.VerdictNoEndpoint:
 		res.Detail += "; if it refuses every message, check the channel's url"
 	case send.VerdictThrottled, send.VerdictRetry:
-		res.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), now)
+		res.RetryAfter = httppost.RetryAfter(resp.Header, now)
 		res.MaybeDelivered = fromProxy(code)
 	}
 	return res
@@ -94,23 +94,6 @@ func redirectHost(resp *http.Response) string {
 		return ""
 	}
 	return fmt.Sprintf(" to the host %q", u.Host)
-}
-
-// retryAfter parses a Retry-After header (RFC 9110, 10.2.3), in seconds or as a date. It
-// returns 0 if there is none, it is in the past, or it can't be parsed.
-func retryAfter(text string, now time.Time) time.Duration {
-	text = strings.TrimSpace(text)
-	if text == "" {
-		return 0
-	}
-	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	at, err := http.ParseTime(text)
-	if err != nil {
-		return 0
-	}
-	return max(at.Sub(now), 0)
 }
 
 // longestID is the longest provider id that is kept, in bytes.

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"campaignd/internal/send"
+	"campaignd/internal/send/httppost"
 	"campaignd/internal/send/sendtest"
 )
 
@@ -215,16 +216,6 @@ func TestProviderID(t *testing.T) {
 	}
 }
 
-func TestRetryAfter(t *testing.T) {
-	now := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
-	for text, want := range map[string]time.Duration{"": 0, "0": 0, " 120 ": 2 * time.Minute, "-5": 0, "soon": 0, "1e3": 0, "99999999999999": 0,
-		"Tue, 24 Nov 2026 10:01:00 GMT": time.Minute, "Tue, 24 Nov 2026 09:00:00 GMT": 0} {
-		if got := retryAfter(text, now); got != want {
-			t.Errorf("retryAfter(%q) = %v; want %v", text, got, want)
-		}
-	}
-}
-
 func FuzzReply(f *testing.F) {
 	f.Add(`{"id":"a"}`, "120", "b")
 	f.Add(`{"id":1e400}`, "Tue, 24 Nov 2026 10:01:00 GMT", "\xff")
@@ -235,7 +226,7 @@ func FuzzReply(f *testing.F) {
 		case strings.ContainsAny(id, "\r\n\x00"):
 			t.Errorf("id = %q, want none of %q in it", id, "\r\n\x00")
 		}
-		if d := retryAfter(after, time.Unix(0, 0)); d < 0 {
+		if d := httppost.RetryAfter(http.Header{"Retry-After": {after}}, time.Unix(0, 0)); d < 0 {
 			t.Errorf("retry after %v", d)
 		}
 	})

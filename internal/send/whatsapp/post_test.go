@@ -364,7 +364,7 @@ func TestContactWait(t *testing.T) {
 func TestRequestedWait(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for value, want := range map[string]time.Duration{
-		"": 0, "7": 7 * time.Second, " 7 ": 7 * time.Second, "-7": 0, "soon": 0, "99999999999": 0, "999999999": 24 * time.Hour,
+		"": 0, "7": 7 * time.Second, " 7 ": 7 * time.Second, "-7": 0, "soon": 0, "99999999999": maxRequestedWait, "999999999": 24 * time.Hour,
 		"Sun, 01 Mar 2026 12:05:00 GMT": 5 * time.Minute, "Sun, 01 Mar 2026 11:00:00 GMT": 0,
 	} {
 		if got := requestedWait(http.Header{"Retry-After": {value}}, now); got != want {

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"campaignd/internal/send"
+	"campaignd/internal/send/httppost"
 )
 
 // reply is Meta's response: messages or an error.
@@ -160,14 +160,7 @@ const maxRequestedWait = 24 * time.Hour
 // requestedWait returns the wait that a response requests: the longer of Retry-After (RFC 9110, 10.2.3) and
 // Meta's estimate in minutes.
 func requestedWait(header http.Header, now time.Time) time.Duration {
-	var wait time.Duration
-	if s := strings.TrimSpace(header.Get("Retry-After")); s != "" {
-		if seconds, err := strconv.ParseUint(s, 10, 31); err == nil {
-			wait = time.Duration(seconds) * time.Second
-		} else if at, err := http.ParseTime(s); err == nil {
-			wait = at.Sub(now)
-		}
-	}
+	wait := httppost.RetryAfter(header, now)
 	var usage map[string][]struct {
 		Minutes float64 `json:"estimated_time_to_regain_access"`
 	}
