@@ -47,7 +47,7 @@ its history. Exit status 3: the drop would wait, be rejected or canceled, or the
 }
 
 func checkDrop(ctx context.Context, env *environment, cfg *config.Config, inboxPath string, paths []string) error {
-	in, err := checkInbox(cfg, inboxPath, paths[0])
+	in, err := env.checkInbox(cfg, inboxPath, paths[0])
 	if err != nil {
 		return err
 	}
@@ -120,9 +120,9 @@ func checkParts(ctx context.Context, env *environment, cfg *config.Config, in *c
 }
 
 // checkInbox returns the inbox whose rules apply to the files.
-func checkInbox(cfg *config.Config, named, file string) (*config.Inbox, error) {
+func (env *environment) checkInbox(cfg *config.Config, named, file string) (*config.Inbox, error) {
 	if named != "" {
-		return namedInbox(cfg, named)
+		return env.namedInbox(cfg, named)
 	}
 	absolute, err := filepath.Abs(file)
 	if err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 
 	"campaignd/internal/folders"
 
@@ -19,7 +18,7 @@ func newInboxCmd(env *environment) *cobra.Command {
 		Long: `Tells the daemon that the folder at PATH is the inbox, although it is not the one
 that was there before: it was restored, moved or replaced on purpose. Until then
 the daemon takes nothing from the folder and writes nothing to it. PATH is the
-path of an inbox in the configuration.`,
+path of an inbox in the configuration, or the last part of it.`,
 		Example: "  campaignd inbox accept /srv/partner/inbox",
 		Args:    given(1, 1, "name one inbox by its path"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -27,17 +26,18 @@ path of an inbox in the configuration.`,
 			if err != nil {
 				return err
 			}
-			for _, in := range cfg.Inboxes {
-				if filepath.Clean(in.Path) != filepath.Clean(args[0]) {
-					continue
-				}
-				if err := folders.Accept(in.Path); err != nil {
-					return err
-				}
-				_, err := fmt.Fprintf(env.out, "The daemon adopts %s within seconds; \"campaignd status\" shows it.\n", in.Path)
+			in, err := env.namedInbox(cfg, args[0])
+			if err != nil {
 				return err
 			}
-			return exitError{exitUsage, fmt.Errorf("%q is not an inbox in the configuration", args[0])}
+			if err := folders.Accept(in.Path); err != nil {
+				return err
+			}
+			if env.json {
+				return env.printJSON(map[string]string{"inbox": in.Path})
+			}
+			_, err = fmt.Fprintf(env.out, "The daemon adopts %s within seconds; \"campaignd status\" shows it.\n", in.Path)
+			return err
 		},
 	})
 }

@@ -34,10 +34,37 @@ sends a message, so an opt-out also applies to sendings that are under way.`,
 	)
 }
 
-// countAnswer is the output of "suppress add --json" and "suppress remove --json".
+// countAnswer is the output of "suppress add --json" and "suppress remove --json". A contact counts
+// once for each application.
 type countAnswer struct {
 	Given   int `json:"given"`
 	Changed int `json:"changed"` // the rest were in the list already, or never were
+
+	applications int
+}
+
+// changeOptOuts changes the opt-outs of contacts in an application, or in all if it is 0.
+func (env *environment) changeOptOuts(contacts []string, application int64, change func(c *control.Client) (int, error), text func(countAnswer) string) error {
+	n := countAnswer{Given: len(contacts), applications: 1}
+	if application == 0 {
+		cfg, err := env.loadConfig()
+		if err != nil {
+			return err
+		}
+		n.applications = len(cfg.Applications)
+		n.Given *= n.applications
+	}
+	return answer(env, func(c *control.Client) (countAnswer, error) {
+		var err error
+		n.Changed, err = change(c)
+		return n, err
+	}, func(n countAnswer) error {
+		each := ""
+		if n.applications > 1 {
+			each = fmt.Sprintf(" A contact counts once for each of the %d applications.", n.applications)
+		}
+		return env.printf("%s%s\n", text(n), each)
+	})
 }
 
 func newSuppressAddCmd(env *environment, application *int64) *cobra.Command {
@@ -48,11 +75,10 @@ func newSuppressAddCmd(env *environment, application *int64) *cobra.Command {
 		Example: "  campaignd suppress add 34666777888                       on every channel\n  campaignd suppress add 34666777888 --channel cloud_api",
 		Args:    given(1, 1000, "name 1 to 1000 contacts; import a longer list"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return answer(env, func(c *control.Client) (countAnswer, error) {
-				n, err := c.AddOptOuts(cmd.Context(), optOuts(args, *application, channel))
-				return countAnswer{len(args), n}, err
-			}, func(n countAnswer) error {
-				return env.printf("%d added, %d were in the list already.\n", n.Changed, len(args)-n.Changed)
+			return env.changeOptOuts(args, *application, func(c *control.Client) (int, error) {
+				return c.AddOptOuts(cmd.Context(), optOuts(args, *application, channel))
+			}, func(n countAnswer) string {
+				return fmt.Sprintf("%d added, %d were in the list already.", n.Changed, n.Given-n.Changed)
 			})
 		},
 	}
@@ -68,10 +94,9 @@ func newSuppressRemoveCmd(env *environment, application *int64) *cobra.Command {
 		Example: "  campaignd suppress remove 34666777888",
 		Args:    given(1, 1000, "name 1 to 1000 contacts; import a longer list"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return answer(env, func(c *control.Client) (countAnswer, error) {
-				n, err := c.RemoveOptOuts(cmd.Context(), optOuts(args, *application, channel))
-				return countAnswer{len(args), n}, err
-			}, func(n countAnswer) error { return env.printf("%d removed.\n", n.Changed) })
+			return env.changeOptOuts(args, *application, func(c *control.Client) (int, error) {
+				return c.RemoveOptOuts(cmd.Context(), optOuts(args, *application, channel))
+			}, func(n countAnswer) string { return fmt.Sprintf("%d removed.", n.Changed) })
 		},
 	}
 	cmd.Flags().StringVar(&channel, "channel", "", "the `channel` the opt-out was added for; default: the opt-out for every channel")

@@ -49,7 +49,7 @@ func (env *environment) planDrop(cfg *config.Config, o *dropOptions) (*dropPlan,
 		return nil, usage("there is no application %d in %s", p.campaign.ApplicationID, cfg.File)
 	}
 	env.useZone(cfg, p.app.ID)
-	if p.inbox, err = dropInbox(cfg, o.inbox, p.app.ID); err != nil {
+	if p.inbox, err = env.dropInbox(cfg, o.inbox, p.app.ID); err != nil {
 		return nil, err
 	}
 	if p.delay, err = parseDelay(o.in); err != nil {
@@ -131,7 +131,7 @@ func parseAt(text string, now time.Time, zone *time.Location) (string, error) {
 }
 
 // dropInbox returns the inbox with that path, or the one that may send for the application.
-func dropInbox(cfg *config.Config, named string, application int64) (*config.Inbox, error) {
+func (env *environment) dropInbox(cfg *config.Config, named string, application int64) (*config.Inbox, error) {
 	var fits []*config.Inbox
 	for i := range cfg.Inboxes {
 		if in := &cfg.Inboxes[i]; in.Allows(application) {
@@ -139,7 +139,7 @@ func dropInbox(cfg *config.Config, named string, application int64) (*config.Inb
 		}
 	}
 	if named != "" {
-		in, err := namedInbox(cfg, named)
+		in, err := env.namedInbox(cfg, named)
 		if err == nil && !in.Allows(application) {
 			err = usage("the inbox %s may not send for application %d; these may: %s", in.Path, application, inboxPaths(fits))
 		}
@@ -154,27 +154,24 @@ func dropInbox(cfg *config.Config, named string, application int64) (*config.Inb
 	return nil, usage("several inboxes may send for application %d: name one with --inbox: %s", application, inboxPaths(fits))
 }
 
-// namedInbox returns the inbox with that path, or with that last part if it is unique.
-func namedInbox(cfg *config.Config, named string) (*config.Inbox, error) {
-	var last []*config.Inbox
-	var all []*config.Inbox
-	for i := range cfg.Inboxes {
-		in := &cfg.Inboxes[i]
-		if samePath(in.Path, named) {
-			return in, nil
-		}
-		if filepath.Base(in.Path) == filepath.Clean(named) {
-			last = append(last, in)
-		}
-		all = append(all, in)
+// namedInbox returns the inbox with that path, also relative to where the command was typed, or
+// with that last part if it is unique.
+func (env *environment) namedInbox(cfg *config.Config, named string) (*config.Inbox, error) {
+	found := cfg.InboxesNamed(named)
+	if typed := cfg.InboxesNamed(env.path(named)); len(typed) == 1 {
+		found = typed
 	}
-	switch len(last) {
+	switch len(found) {
 	case 1:
-		return last[0], nil
+		return found[0], nil
 	case 0:
+		var all []*config.Inbox
+		for i := range cfg.Inboxes {
+			all = append(all, &cfg.Inboxes[i])
+		}
 		return nil, usage("%q is not an inbox in the configuration; there are: %s", named, inboxPaths(all))
 	}
-	return nil, usage("several inboxes are called %q: give the whole path: %s", named, inboxPaths(last))
+	return nil, usage("several inboxes are called %q: give the whole path: %s", named, inboxPaths(found))
 }
 
 // samePath reports whether two paths name one place.

@@ -227,8 +227,8 @@ type OptOut struct {
 
 // Imported counts the rows of a list of opt-outs.
 type Imported struct {
-	Rows     int                `json:"rows"`
-	Added    int                `json:"added"` // rows that were new
+	Rows     int                `json:"rows"`  // opt-outs taken in: a contact counts once for each application
+	Added    int                `json:"added"` // of these, how many were new
 	Problems []campaign.Problem `json:"problems,omitempty"`
 	Rejected int                `json:"rejected"` // rows that opt out nobody
 	// RejectedLines has the first five of these; Problems lists more, and rows that are doubtful.

@@ -116,8 +116,10 @@ func parseOffset(text string) (int64, error) {
 // refuseInstant returns the error for a text without the right shape.
 func refuseInstant(text string) error {
 	const like = `write it like "2026-03-04T09:30:00+01:00" or "2026-03-04T08:30:00Z"`
-	if shaped(text, "0000-00-00") || shaped(text, "0000-00") {
-		return fmt.Errorf("date-time %q has no time of day: %s", text, like)
+	for _, date := range []string{"0000-00-00", "0000-00", "0000", "00000000"} {
+		if shaped(text, date) {
+			return fmt.Errorf("date-time %q has no time of day: %s", text, like)
+		}
 	}
 	if _, err := ParseDuration(text); err == nil {
 		return fmt.Errorf("%q is a duration, not a date-time: write it as the delay, or give a time, such as \"2026-03-04T09:30:00+01:00\"", clip(text))

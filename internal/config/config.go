@@ -202,6 +202,22 @@ func (c *Config) Inbox(path string) *Inbox {
 	return nil
 }
 
+// InboxesNamed returns the inbox at a path, or else those whose path ends with that name.
+func (c *Config) InboxesNamed(named string) (found []*Inbox) {
+	for i := range c.Inboxes {
+		in := &c.Inboxes[i]
+		if path, err := filepath.Abs(in.Path); err == nil {
+			if want, err := filepath.Abs(named); err == nil && path == want {
+				return []*Inbox{in}
+			}
+		}
+		if filepath.Base(in.Path) == filepath.Clean(named) {
+			found = append(found, in)
+		}
+	}
+	return found
+}
+
 // SamePath reports whether two paths are of the same inbox: one of them may have been cleaned.
 func SamePath(a, b string) bool { return filepath.Clean(a) == filepath.Clean(b) }
 

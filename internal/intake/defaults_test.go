@@ -42,6 +42,10 @@ func TestOneFileIsEnough(t *testing.T) {
 			sidecar: `{"campaignId": 7}`, state: scheduled, accepted: 2},
 		"a name of another form": {inbox: columns + `name_pattern = 'daily-(?P<campaign>\d+)'`, csv: named, layout: "-", sidecar: "-", state: rejected, accepted: 2,
 			says: []string{`spring.csv: the name "spring" doesn't have the form that this inbox wants`}},
+		"a name of another form, which should have the campaign": {inbox: "application = 1\nlayout = \"columns\"\nname_pattern = 'daily-(?P<campaign>\\d+)'", csv: named, layout: "-", sidecar: "-", state: rejected,
+			says: []string{`Rejected, nothing was sent: spring.csv: the name "spring" doesn't have the form that this inbox wants`}},
+		"a campaign in the name that can't be one": {inbox: "application = 1\nlayout = \"columns\"\nname_pattern = '(?P<campaign>\\w+)'", csv: named, layout: "-", sidecar: "-", state: rejected,
+			says: []string{`Rejected, nothing was sent: spring.csv: campaignId: the name says "spring", want the number of the campaign`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if strings.Contains(c.inbox, "%LAYOUT%") {

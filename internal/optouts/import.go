@@ -44,8 +44,9 @@ type Adder interface {
 
 // Result says what became of a list.
 type Result struct {
-	Rows     int               // opt-outs taken in
-	Added    int               // of these, how many were new
+	Rows     int               // contacts taken in
+	OptOuts  int               // of these contacts, one for each application
+	Added    int               // of these opt-outs, how many were new
 	Refused  int               // lines that have no contact or can't be read
 	Lines    []int             // the first of these
 	Problems campaign.Problems // of the refused lines, of doubtful ones and of the whole list
@@ -173,7 +174,7 @@ func (im *importer) addAll(batch *csvfile.Batch) {
 	}
 }
 
-// add records the opt-outs of one line and its problem. Beside a contact that is taken in, a cell may be empty or
+// add records the opt-outs of one line and its problem. No opt-out is refused because of its channel. Beside a contact that is taken in, a cell may be empty or
 // hold a contact that the channels don't take, as an address where there is only SMS.
 func (im *importer) add(line int, channel string, cells ...[]byte) {
 	channel = strings.TrimSpace(channel)
@@ -184,7 +185,7 @@ func (im *importer) add(line int, channel string, cells ...[]byte) {
 	if !slices.Contains(im.channels, channel) {
 		known = "" // every opt-out counts (docs/contract.md 10)
 	}
-	taken, empty, other, wrong := false, "", "", ""
+	taken, elsewhere, empty, other, wrong := false, false, "", "", ""
 	for _, cell := range cells {
 		cell = bytes.Trim(cell, " ") // like the contacts of a drop, so that both compare equal
 		why := recipients.ContactReason(cell)
@@ -203,11 +204,22 @@ func (im *importer) add(line int, channel string, cells ...[]byte) {
 			wrong = cmp.Or(wrong, why)
 		}
 	}
+	if !taken && known != "" {
+		for _, cell := range cells { // its contact is one of another channel
+			if cell = bytes.Trim(cell, " "); recipients.ContactReason(cell) == "" && im.refusal("", cell) == "" {
+				taken, elsewhere = true, true
+				im.take("", cell)
+			}
+		}
+	}
 	if !taken {
 		wrong = cmp.Or(wrong, other, empty)
 	}
 	if wrong != "" {
 		im.refused(campaign.Problem{Code: "opt-out-no-contact", File: im.Name, Line: line, Field: "contactCode", Message: wrong})
+	}
+	if elsewhere {
+		im.done.Problems.AddCode("opt-out-other-channel", im.Name, line, 0, "channelType", "taken in for every channel, because this channel takes no such contact")
 	}
 	if taken && channel != known {
 		im.done.Problems.AddCode("channel-unknown", im.Name, line, 0, "channelType", "taken in for every channel, because there is no channel of this name (there are: %s)",
@@ -218,6 +230,7 @@ func (im *importer) add(line int, channel string, cells ...[]byte) {
 // take records one opt-out.
 func (im *importer) take(channel string, cell []byte) {
 	im.done.Rows++
+	im.done.OptOuts += len(im.Applications)
 	for _, application := range im.Applications {
 		im.list = append(im.list, store.OptOut{ApplicationID: application, ChannelType: channel, ContactCode: string(cell), Source: im.Source, At: im.at})
 	}

@@ -121,6 +121,6 @@ func (svc *Service) ImportOptOuts(ctx context.Context, application int64, csv io
 	if err != nil {
 		return api.Imported{}, err
 	}
-	imported := api.Imported{Rows: done.Rows, Added: done.Added, Problems: done.Problems.List, Rejected: done.Refused, RejectedLines: done.Lines}
-	return imported, svc.Store.Audit(store.AuditEntry{Who: who, Action: "suppress", Detail: fmt.Sprintf("list of %d, %d new", done.Rows, done.Added)})
+	imported := api.Imported{Rows: done.OptOuts, Added: done.Added, Problems: done.Problems.List, Rejected: done.Refused, RejectedLines: done.Lines}
+	return imported, svc.Store.Audit(store.AuditEntry{Who: who, Action: "suppress", Detail: fmt.Sprintf("list of %d, %d new", done.OptOuts, done.Added)})
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -202,22 +201,18 @@ func (u *upload) choose(text string) error {
 	if u.inbox != nil {
 		return fieldError(partInbox, "must come before the files")
 	}
-	var found []string
-	for _, in := range u.config.Inboxes {
-		if config.SamePath(in.Path, text) {
-			return u.use(in.Path)
-		}
-		if filepath.Base(filepath.Clean(in.Path)) == text {
-			found = append(found, in.Path)
-		}
-	}
+	found := u.config.InboxesNamed(text)
 	switch len(found) {
 	case 0:
 		return fieldError(partInbox, "is no inbox: give its configured path or the last part of it")
 	case 1:
-		return u.use(found[0])
+		return u.use(found[0].Path)
 	}
-	return fieldError(partInbox, fmt.Sprintf("fits %d inboxes: %s", len(found), strings.Join(found, ", ")))
+	var paths []string
+	for _, in := range found {
+		paths = append(paths, in.Path)
+	}
+	return fieldError(partInbox, fmt.Sprintf("fits %d inboxes: %s", len(found), strings.Join(paths, ", ")))
 }
 
 // use sets the inbox and checks that it may send for the application.

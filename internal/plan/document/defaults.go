@@ -13,20 +13,21 @@ func (s *Sidecar) Complete(defaults *Sidecar) {
 		if had || !has {
 			return false
 		}
-		if s.positions == nil {
-			s.positions = map[string]position{}
-		}
 		for _, key := range keys {
 			if defaults.Has(key) {
-				s.positions[key] = position{}
+				s.position(key)
 				s.from(key, defaults.File)
 			}
 		}
 		return true
 	}
-	for _, key := range []string{"applicationId", "campaignId"} {
-		if !s.Has(key) && s.files[key] == "" && defaults.Has(key) {
-			s.from(key, defaults.File)
+	for key, value := range map[string]*int64{"applicationId": defaults.ApplicationID, "campaignId": defaults.CampaignID} {
+		if s.Has(key) || s.files[key] != "" || !defaults.Has(key) {
+			continue
+		}
+		s.from(key, defaults.File)
+		if value == nil { // it is there and couldn't be read, which is reported
+			s.position(key)
 		}
 	}
 	if take("scheduleAt", "delay") {
@@ -44,6 +45,14 @@ func (s *Sidecar) Complete(defaults *Sidecar) {
 	if take("reference") {
 		s.Reference = defaults.Reference
 	}
+}
+
+// position notes that s has a key whose place in its file is unknown.
+func (s *Sidecar) position(key string) {
+	if s.positions == nil {
+		s.positions = map[string]position{}
+	}
+	s.positions[key] = position{}
 }
 
 // from notes the file that key's value comes from.

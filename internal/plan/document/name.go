@@ -49,18 +49,23 @@ func ParseNamePattern(text string) (*NamePattern, error) {
 // messages. A NAME that doesn't match has a problem.
 func (p *NamePattern) Read(file, name string) (*Sidecar, campaign.Problems) {
 	var problems campaign.Problems
-	side := &Sidecar{File: file, SlicingCondition: campaign.FragmentedSlots, positions: map[string]position{}}
+	side := &Sidecar{File: file, SlicingCondition: campaign.FragmentedSlots}
+	groups := nameGroups()
 	found := p.regexp.FindStringSubmatch(name)
 	if found == nil {
+		for _, group := range p.regexp.SubexpNames() {
+			if group == "application" || group == "campaign" {
+				side.position(groups[group]) // so that it isn't called missing as well
+			}
+		}
 		problems.AddCode("name-pattern", file, 0, 0, "", "the name %s doesn't have the form that this inbox wants (name_pattern is %s): rename all files of the drop", quote(name), quote(p.text))
 		return side, problems
 	}
-	groups := nameGroups()
 	for i, group := range p.regexp.SubexpNames() {
 		if group == "" || found[i] == "" {
 			continue
 		}
-		side.positions[groups[group]] = position{}
+		side.position(groups[group])
 		if why := side.setFromName(group, found[i]); why != "" {
 			problems.AddCode("name-pattern", file, 0, 0, groups[group], "the name says %s, %s", quote(found[i]), why)
 		}
