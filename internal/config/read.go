@@ -209,7 +209,7 @@ func (r *reader) channel(name string, n *node, path string) Channel {
 		case len(others) > 0 && ch.driver == nil:
 			// Without a driver, nobody knows whether the key is right.
 		case len(others) > 0:
-			r.addFault(e.offset, path, "belongs to the driver %s; this channel's driver is %s", orList(others), ch.Driver)
+			r.addFault(e.offset, path, "belongs to the driver %s; this channel's driver is %s", orList(others), ch.driver.Name)
 		default:
 			r.addUnknown(e, path, name, fields, nil)
 		}
