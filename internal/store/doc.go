@@ -1,7 +1,10 @@
 // Package store keeps campaignd's state in one bbolt file: sendings and their rows,
-// the status and outcome of every message, slots, the timeline, receipts, replies
-// and the audit trail. Package db has the file, package optout who must not be written
-// to, package quota how many contacts were written to in 24 hours; nobody else knows bbolt.
+// the status and outcome of every message, slots, the timeline, receipts and replies.
+// Nobody else knows bbolt.
+//
+// Packages below it have what needs no sending: db the file, optout who must not be written
+// to, quota how many contacts were written to in 24 hours, tables the audit trail and other
+// small tables. A Store embeds them, so their methods are its own.
 //
 // It doesn't plan, send or touch drop folders. Every transaction leaves the
 // counters balanced. It starts no goroutine.

@@ -7,6 +7,7 @@ import (
 	"campaignd/internal/store/db"
 	"campaignd/internal/store/optout"
 	"campaignd/internal/store/quota"
+	"campaignd/internal/store/tables"
 )
 
 // What the store's file does for others, as package db says.
@@ -27,6 +28,12 @@ type (
 
 // Contacts counts the contacts of a moving 24 hours; see quota.Contacts.
 type Contacts = quota.Contacts
+
+// What package tables has for others.
+type (
+	AuditEntry = tables.AuditEntry
+	Request    = tables.Request
+)
 
 // ErrTooManyOptOuts is returned when an opt-out would exceed OptOutRules.Max.
 var ErrTooManyOptOuts = optout.ErrTooManyOptOuts

@@ -30,10 +30,8 @@ var (
 	bucketReceiptCounts = []byte("told")
 	bucketUnmatched     = []byte("strays")
 	bucketLeaving       = []byte("leaving")  // made on first use
-	bucketRequests      = []byte("requests") // made on first use
 	bucketNotices       = []byte("notices")  // made on first use
 	bucketHandOuts      = []byte("handouts") // made on first use
-	bucketRecords       = []byte("records")  // made on first use
 	bucketAttempts      = []byte("attempts")
 )
 

@@ -11,6 +11,7 @@ import (
 	"campaignd/internal/store/db"
 	"campaignd/internal/store/optout"
 	"campaignd/internal/store/quota"
+	"campaignd/internal/store/tables"
 )
 
 // Options configure Open. The zero value suits the daemon.
@@ -34,6 +35,7 @@ func (o Options) file() db.Options {
 type Store struct {
 	*optout.Table  // opt-outs, user ids and forgotten contacts
 	quota.Counters // of contacts in 24 hours
+	tables.Tables  // audit trail, records of drivers, ids of inboxes, uploads
 
 	db       *db.DB
 	restored string // see Restored; set by Open, or by Hold before anything is sent
@@ -52,7 +54,7 @@ func Open(path string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: file, Counters: quota.Open(file), scans: scans{byNumber: map[uint64]*scan{}}}
+	s := &Store{db: file, Counters: quota.Open(file), Tables: tables.Open(file), scans: scans{byNumber: map[uint64]*scan{}}}
 	s.group.wait = cmp.Or(max(opts.Gather, 0), 500*time.Microsecond)
 	file.Reopened = s.scans.forgetAll
 	if err = s.holdRestored(); err == nil {

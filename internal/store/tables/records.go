@@ -1,13 +1,15 @@
-package store
+package tables
 
 import (
 	"bytes"
 	"fmt"
+
+	"campaignd/internal/store/db"
 )
 
 // Record returns a driver's record, nil if there is none. Names begin with the driver's name and a slash.
-func (s *Store) Record(name string) (value []byte, err error) {
-	err = s.view(func(t *tx) error {
+func (s Tables) Record(name string) (value []byte, err error) {
+	err = s.db.View(func(t *db.Tx) error {
 		if b := t.Existing(bucketRecords); b != nil {
 			value = bytes.Clone(b.Get([]byte(name)))
 		}
@@ -17,8 +19,8 @@ func (s *Store) Record(name string) (value []byte, err error) {
 }
 
 // PutRecord stores a driver's record durably; nil removes it.
-func (s *Store) PutRecord(name string, value []byte) error {
-	err := s.update(func(t *tx) error {
+func (s Tables) PutRecord(name string, value []byte) error {
+	err := s.db.Update(func(t *db.Tx) error {
 		records, err := t.Made(bucketRecords)
 		if err != nil {
 			return err

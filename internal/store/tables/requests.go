@@ -1,4 +1,4 @@
-package store
+package tables
 
 import (
 	"encoding/json"
@@ -18,26 +18,17 @@ type Request struct {
 	Answer  []byte      `json:"answer,omitempty"` // nil: it wasn't given yet
 }
 
-// BeginUpload is Begin for an upload. If r isn't nil, it is remembered in the same transaction, so
-// that a crash leaves both or neither. It sets r's Sending and replaces an older request of its key.
-func (s *Store) BeginUpload(head *campaign.Sending, r *Request) error {
-	return s.update(func(t *tx) error {
-		if err := t.begin(head); err != nil || r == nil {
-			return err
-		}
-		r.Sending = head.ID
-		return t.PutJSON(bucketRequests, r.Key[:], r)
-	})
-}
+// PutRequest remembers a request in a transaction. It replaces an older one of its key.
+func PutRequest(t *db.Tx, r *Request) error { return t.PutJSON(bucketRequests, r.Key[:], r) }
 
 // AnswerRequest records the answer to the request with r's key.
-func (s *Store) AnswerRequest(r *Request) error {
-	return s.update(func(t *tx) error { return t.PutJSON(bucketRequests, r.Key[:], r) })
+func (s Tables) AnswerRequest(r *Request) error {
+	return s.db.Update(func(t *db.Tx) error { return PutRequest(t, r) })
 }
 
 // Request returns the request with that key, or nil if there is none.
-func (s *Store) Request(key [32]byte) (r *Request, err error) {
-	err = s.view(func(t *tx) error {
+func (s Tables) Request(key [32]byte) (r *Request, err error) {
+	err = s.db.View(func(t *db.Tx) error {
 		b := t.Existing(bucketRequests)
 		if b == nil {
 			return nil
@@ -48,7 +39,7 @@ func (s *Store) Request(key [32]byte) (r *Request, err error) {
 		}
 		r = &Request{Key: key}
 		if err := json.Unmarshal(value, r); err != nil {
-			return fmt.Errorf("read request: %w: %w", ErrDamaged, err)
+			return fmt.Errorf("read request: %w: %w", db.ErrDamaged, err)
 		}
 		return nil
 	})
@@ -56,7 +47,7 @@ func (s *Store) Request(key [32]byte) (r *Request, err error) {
 }
 
 // ForgetRequests removes the requests made before an instant, and returns how many.
-func (s *Store) ForgetRequests(before time.Time) (int, error) {
+func (s Tables) ForgetRequests(before time.Time) (int, error) {
 	n, err := s.db.RemoveExpired(bucketRequests, func(value []byte) bool {
 		var r Request
 		return json.Unmarshal(value, &r) != nil || r.At.Before(before)
