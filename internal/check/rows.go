@@ -141,7 +141,7 @@ type job struct {
 func assemble(ctx context.Context, reader *csvfile.Reader, r *recipients.Checker, a *recipients.Assembler, share func()) error {
 	workers := runtime.GOMAXPROCS(0)
 	group, ctx := errgroup.WithContext(ctx)
-	jobs := 2*workers + 2
+	jobs := workers + 2
 	free, work, ordered := make(chan *job, jobs), make(chan *job, jobs), make(chan *job, jobs)
 	for range jobs {
 		free <- &job{done: make(chan struct{}, 1)}

@@ -13,7 +13,7 @@ import (
 
 // blockSize is the number of bytes that a batch aims at: some thousand rows, small
 // enough for a core's cache, and the unit of memory of all later steps.
-const blockSize = 256 << 10
+const blockSize = 64 << 10
 
 // MaxBatch is the most records a batch has, unless LimitBatch sets fewer: it bounds the
 // memory of a batch of very short records.
