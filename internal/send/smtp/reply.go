@@ -102,8 +102,12 @@ func (r reply) hasThrottleWords() bool {
 
 // greylists reports whether a 4yz asks to try this recipient again after a few minutes.
 func (r reply) greylists(at step) bool {
+	return at == stepRecipient && r.enhanced == "4.7.1" || r.hasGreylistWords()
+}
+
+func (r reply) hasGreylistWords() bool {
 	text := strings.ToLower(r.text)
-	return at == stepRecipient && r.enhanced == "4.7.1" || strings.Contains(text, "greylist") || strings.Contains(text, "graylist")
+	return strings.Contains(text, "greylist") || strings.Contains(text, "graylist")
 }
 
 // aboutRecipient reports whether a 4yz concerns the recipient's address or mailbox.
@@ -116,6 +120,28 @@ func (r reply) namesRecipient() bool {
 		return true
 	}
 	return r.class() == "5.2"
+}
+
+// namesSender reports whether a 5yz names our sender as its reason. Many servers check it only at RCPT
+// (Postfix, smtpd_delay_reject) or after the message (Exchange).
+func (r reply) namesSender() bool {
+	switch r.enhanced {
+	case "5.1.7", "5.1.8", "5.7.60", "5.2.252": // RFC 3463; Exchange
+		return true
+	}
+	text := strings.ToLower(r.text)
+	return strings.Contains(text, "sender address rejected") || strings.Contains(text, "sendasdenied")
+}
+
+// namesClient reports whether a 5yz refuses this host or the account, as Postfix does at RCPT and Exchange
+// after the message (5.7.705, 5.7.708, 5.7.750).
+func (r reply) namesClient() bool {
+	switch r.enhanced {
+	case "5.7.705", "5.7.708", "5.7.750":
+		return true
+	}
+	text := strings.ToLower(r.text)
+	return strings.Contains(text, "client host rejected") || strings.Contains(text, "helo command rejected")
 }
 
 // deniesRelay reports whether the server accepts mail only for its own domains. There is no

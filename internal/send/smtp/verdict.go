@@ -36,6 +36,8 @@ func (c *Channel) classify(ctx context.Context, e *email, f *failure) send.Resul
 	switch {
 	case !ok:
 		return c.classifyError(ctx, f)
+	case r.code/100 == 4 && f.step == stepRecipient && r.deniesRelay() && !r.hasGreylistWords() && c.relays.denied(e.key):
+		return f.hold(r, "to relay mail for us", relayRemedy) // Postfix defers it by default: 454 4.7.1
 	case r.code/100 == 4:
 		return send.Result{Verdict: f.deferral(r), Code: r.String(), Detail: fmt.Sprintf("the mail server deferred %s: %s", f.step.object(), r.describe())}
 	case r.code/100 == 5:
@@ -62,7 +64,7 @@ func (f *failure) deferral(r reply) send.Verdict {
 			return send.VerdictThrottled
 		}
 		return send.VerdictUnreachable
-	case r.greylists(f.step) || r.aboutRecipient():
+	case r.greylists(f.step) || r.aboutRecipient() && f.step > stepSender:
 		return send.VerdictRecipientBusy
 	case r.throttles():
 		return send.VerdictThrottled
@@ -78,13 +80,7 @@ func (f *failure) deferral(r reply) send.Verdict {
 
 // classifyRefusal returns the verdict on a 5yz: for the channel if it refuses us, for the message if it refuses that.
 func (c *Channel) classifyRefusal(e *email, f *failure, r reply) send.Result {
-	hold := func(what, remedy string) send.Result {
-		detail := fmt.Sprintf("the mail server refused %s: %s", what, r.describe())
-		if said := r.redacted(); f.step <= stepSender && said != "" {
-			detail += fmt.Sprintf(" (it says %q)", said)
-		}
-		return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Code: r.String(), Detail: detail + "; " + remedy}
-	}
+	hold := func(what, remedy string) send.Result { return f.hold(r, what, remedy) }
 	switch {
 	case f.step == stepSender && r.enhanced == "5.6.7":
 		// It offers SMTPUTF8 but refuses this address.
@@ -96,10 +92,12 @@ func (c *Channel) classifyRefusal(e *email, f *failure, r reply) send.Result {
 		return hold("us without a login", "set username and password_file, and tls as it requires")
 	case f.step < stepSender:
 		return hold(f.step.object(), "check host, port and tls, and whether the server takes mail from this host")
-	case f.step == stepSender || r.enhanced == "5.7.60" || r.enhanced == "5.2.252":
+	case f.step == stepSender || r.namesSender():
 		return hold("the sender", "check from, and that username may send as it")
+	case r.namesClient():
+		return hold("this host or account", "check whether the server takes mail from this host and for this account")
 	case f.step == stepRecipient && r.deniesRelay() && c.relays.denied(e.key):
-		return hold("to relay mail for us", "check username, or configure the server to relay for this host")
+		return hold("to relay mail for us", relayRemedy)
 	}
 	detail := "the mail server refused " + f.step.object() // results.csv shows the code before it
 	if meaning := r.meaning(); meaning != "" {
@@ -110,6 +108,17 @@ func (c *Channel) classifyRefusal(e *email, f *failure, r reply) send.Result {
 		verdict = send.VerdictBadRecipient
 	}
 	return send.Result{Verdict: verdict, Code: r.String(), Detail: detail}
+}
+
+const relayRemedy = "check username, or configure the server to relay for this host"
+
+// hold returns the verdict on a reply that refuses us, whatever the message.
+func (f *failure) hold(r reply, what, remedy string) send.Result {
+	detail := fmt.Sprintf("the mail server refused %s: %s", what, r.describe())
+	if said := r.redacted(); f.step <= stepSender && said != "" {
+		detail += fmt.Sprintf(" (it says %q)", said)
+	}
+	return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Code: r.String(), Detail: detail + "; " + remedy}
 }
 
 // relayMonitor tells a server that never relays for us, which would fail every message,
