@@ -125,6 +125,25 @@ func TestKilledStandbyDamagesItsCopy(t *testing.T) {
 	h.same(l, end, path)
 }
 
+// TestStandbyOfABusyHubIsNeverReady: between two sets it looks at the log, in which there is always one more by then.
+func TestStandbyOfABusyHubIsNeverReady(t *testing.T) {
+	n := startLogServer(t, 0)
+	dir := t.TempDir()
+	h := lead(t, n, filepath.Join(dir, "hub.db"), LogOptions{Required: true})
+	r := &logReader{log: h.log, f: openCopy(t, filepath.Join(dir, "copy.db")), note: func(uint64, time.Time) {}}
+	for i := range 3 {
+		h.mustPut(i, i+1, 100)
+		info, err := h.log.Newest(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.seen = info.lastSet - 1
+		if err := r.lookAround(t.Context(), 1, true); err != nil {
+			t.Errorf("look %d: %v", i, err)
+		}
+	}
+}
+
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil

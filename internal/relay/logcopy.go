@@ -65,13 +65,15 @@ func (r *logReader) lookAround(ctx context.Context, from uint64, idle bool) erro
 		return err
 	}
 	if max(r.seen+1, from) <= info.lastSet {
-		if r.stalled {
+		if r.missed.IsZero() || r.missing != r.seen { // they may be on their way
+			r.missed, r.missing = time.Now(), r.seen
+		}
+		if time.Since(r.missed) > readStall {
 			return errStalled
 		}
-		r.stalled = true
 		return nil
 	}
-	r.stalled = false
+	r.missed = time.Time{}
 	if at := r.f.Position(); at != info.Position {
 		return fmt.Errorf("%w: it is at %s, the log at %s", store.ErrGap, at, info.Position)
 	}
@@ -259,7 +261,7 @@ func (r *logReader) follow(ctx context.Context) error {
 	if !info.Exists {
 		return fmt.Errorf("%w: NATS has no log of cluster %q; start its hub, or correct nats.name", ErrLogLost, r.log.conn.config.Name)
 	}
-	r.created, r.seen, r.stalled = info.Created, 0, false
+	r.created, r.seen, r.missed = info.Created, 0, time.Time{}
 	from := max(info.lastSet+1, info.first)
 	err = r.continueTo(ctx, info)
 	if errors.Is(err, store.ErrGap) {

@@ -172,7 +172,8 @@ type logReader struct {
 
 	created time.Time // of the stream being read; zero: not known yet
 	seen    uint64    // sequence of the last message taken; 0: none yet
-	stalled bool      // sets were there and didn't arrive
+	missed  time.Time // when a look first found sets that hadn't arrived; zero: the last look found none
+	missing uint64    // seen at that look
 	tried   baseID    // the last base that was fetched
 	refused error     // why it couldn't be used; nil: it was installed
 }

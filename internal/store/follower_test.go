@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -135,6 +136,55 @@ func TestCopyKeepsItsFreeSpace(t *testing.T) {
 	}
 	if f.Size() > before/4 {
 		t.Errorf("%d of %d bytes remain", f.Size(), before)
+	}
+	if err := s.PutRecord("a", []byte("b")); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Apply(l.take()...); err != nil {
+		t.Error(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(content(t, s), contentOf(t, path)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// endsOnceItIsAsked is a context that ends right after it was asked whether it has.
+type endsOnceItIsAsked struct {
+	context.Context
+	end context.CancelFunc
+}
+
+func (c endsOnceItIsAsked) Err() error {
+	defer c.end()
+	return c.Context.Err()
+}
+
+// A takeover ends a compaction of the copy instead of waiting for it.
+func TestTakeoverWaitsForACompactionOfTheCopy(t *testing.T) {
+	s, l := replicated(t)
+	path := filepath.Join(t.TempDir(), "copy.db")
+	f := openFollower(t, path)
+	defer f.Close()
+	mustInstall(t, f, s)
+	for _, value := range [][]byte{bytes.Repeat([]byte{1}, 8<<20), nil} {
+		if err := s.PutRecord("a", value); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Apply(l.take()...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.MaxFree = 1 << 20
+	before := f.Position()
+	ctx, end := context.WithCancel(t.Context())
+	if err := f.Compact(endsOnceItIsAsked{ctx, end}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a compaction that was ended: got %v, want %v", err, context.Canceled)
+	}
+	if at := f.Position(); at != before {
+		t.Errorf("the copy is at %s, want %s", at, before)
 	}
 	if err := s.PutRecord("a", []byte("b")); err != nil {
 		t.Fatal(err)

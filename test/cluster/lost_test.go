@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -83,6 +84,7 @@ func (s lostLog) pair(t *testing.T, failures ...string) *pair {
 	}
 	if failures != nil {
 		p.failures = append(failures, "CAMPAIGND_FAILPOINT_GATE="+p.gate())
+		p.write(p.gate(), "")
 	}
 	p.begin()
 	p.workersFor(s.from)
@@ -97,7 +99,8 @@ func TestAHubWhoseLogIsLost(t *testing.T) {
 	for _, s := range lostLogs("required", "best-effort") {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
-			p := s.pair(t, "CAMPAIGND_FAILPOINT=base-begun:2:wait")
+			p := s.pair(t, "CAMPAIGND_FAILPOINT=base-begun:1+:wait")
+			p.must(errors.Join(os.Remove(p.gate()), os.Remove(p.gate()+".reached"))) // of the first base
 			s.lose(p)
 			p.reached() // the new base isn't in the log
 			p.says("hub", "the log of the store in NATS was lost")

@@ -33,6 +33,29 @@ func TestAHandoverUnderLoad(t *testing.T) {
 	}
 }
 
+// While the hub compacts its store nothing is committed. A handover begins afterwards; the standby isn't behind.
+func TestAHandoverDuringACompaction(t *testing.T) {
+	rounds(t)
+	p := newPair(t, takeoverDelay, "here")
+	p.failures = []string{"CAMPAIGND_FAILPOINT=compact-copied:1:wait", "CAMPAIGND_FAILPOINT_GATE=" + p.gate()}
+	p.begin()
+	p.drop("spring", viaHold, takeoverRows)
+	compacts(p)
+	p.reached()
+	begun := p.start("handover", nil, binary, "handover", "--config", p.config)
+	p.lasts(time.Second)
+	if at := p.placeOf(p.standby); at.Role != "standby" || !at.Replication.Ready {
+		t.Errorf("while the hub compacts, the other machine is %q and ready: %t, want a standby that is ready", at.Role, at.Replication.Ready)
+	}
+	p.write(p.gate(), "")
+	if code := p.ends("handover", begun); code != 0 {
+		t.Errorf("exit status of handover: got %d, want 0\n%s", code, p.logs())
+	}
+	p.ends("the hub", p.host)
+	p.judge("spring", takeoverRows, 0, 0)
+	p.bothStoresAreSound()
+}
+
 // Without the old machine's inbox everything that was accepted is sent. Filing waits until the inbox is back.
 func TestTheStandbySendsWithoutTheInbox(t *testing.T) {
 	rounds(t)
