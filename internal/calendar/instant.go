@@ -116,7 +116,7 @@ func parseOffset(text string) (int64, error) {
 // refuseInstant returns the error for a text without the right shape.
 func refuseInstant(text string) error {
 	const like = `write it like "2026-03-04T09:30:00+01:00" or "2026-03-04T08:30:00Z"`
-	for _, date := range []string{"0000-00-00", "0000-00", "0000", "00000000"} {
+	for _, date := range []string{"0000-00-00", "0000-00"} {
 		if shaped(text, date) {
 			return fmt.Errorf("date-time %q has no time of day: %s", text, like)
 		}
