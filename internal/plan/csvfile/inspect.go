@@ -211,11 +211,15 @@ func (in *Info) Problems(file string) campaign.Problems {
 	if in.Bytes == 0 {
 		p.AddCode("csv-empty", file, 0, 0, "", "the file is empty; its first line must name the columns")
 	}
-	if in.Foreign() && strings.HasSuffix(strings.ToLower(file), ".gz") {
+	switch name := strings.ToLower(file); {
+	case !in.Foreign():
+	case strings.HasSuffix(name, ".gz"):
 		p.AddCode("not-csv", file, 0, 0, "", "the file is %s, not a CSV; pack the CSV itself", in.foreign.name)
 		return p
-	}
-	if in.Foreign() {
+	case strings.HasSuffix(name, ".suppress.csv"): // which is never packed, and no workbook
+		p.AddCode("not-csv", file, 0, 0, "", "the file is %s, not a CSV; export the list as CSV with the encoding UTF-8", in.foreign.name)
+		return p
+	default:
 		p.AddCode("not-csv", file, 0, 0, "", "the file is %s, not a CSV; %s", in.foreign.name, in.foreign.advice)
 		return p
 	}

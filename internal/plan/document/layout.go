@@ -18,6 +18,7 @@ type Layout struct {
 	Fields      []Field // customFields in the order of the file
 
 	fieldsPosition position // of the customFields object, else of the layout itself
+	fieldsWrong    bool     // customFields is no object or misspelt, which is reported: nobody knows what it has
 	incomplete     bool     // the value of a custom field was not understood
 }
 
@@ -73,6 +74,8 @@ func (r *layoutReader) layout(root *node, warned *findingList) *Layout {
 	}
 	if custom := root.get("customFields"); custom != nil {
 		r.customFields(l, custom)
+	} else {
+		l.fieldsWrong = root.misspelt("customFields")
 	}
 	return l
 }
@@ -102,7 +105,7 @@ func (r *layoutReader) contact(contact *node, name string, warned *findingList) 
 func (r *layoutReader) customFields(l *Layout, custom *node) {
 	if custom.kind != '{' {
 		r.wrong(custom, "customFields", `an object, e.g. {"name": "{{name}}"}`)
-		l.incomplete = true
+		l.incomplete, l.fieldsWrong = true, true
 		return
 	}
 	l.fieldsPosition = r.place(custom)
@@ -316,7 +319,7 @@ func (l *Layout) CheckVariables(needed, columns []string) campaign.Problems {
 		from = fmt.Sprintf("; the CSV's columns: %s", list(columns))
 	}
 	for _, name := range needed {
-		if have[name] || name == campaign.ReferenceVariable {
+		if l.fieldsWrong || have[name] || name == campaign.ReferenceVariable {
 			continue
 		}
 		near := didYouMean(name, names)

@@ -80,6 +80,10 @@ func TestParseLayoutProblems(t *testing.T) {
 		{"empty file", " \n", []string{`1:1: the file is empty; a layout is a JSON object, e.g. ` + layoutExample}},
 		{"no object", `"x"`, []string{`1:1: found a string, want a JSON object, e.g. ` + layoutExample}},
 		{"UTF-16", "\xff\xfe{\x00}\x00", []string{`1:1: the file is UTF-16; save it as UTF-8`}},
+		{"misspelt keys are not missing as well", `{"contact":{"contactcode":"{{a}}","chanelType":"sms"},"reference":"x"}`, []string{
+			`1:13: contact.contactcode: unknown key "contactcode"; did you mean "contactCode"? (known here: "contactCode", "channelType", "reference")`,
+			`1:35: contact.chanelType: unknown key "chanelType"; did you mean "channelType"? (known here: "contactCode", "channelType", "reference")`,
+			`1:55: reference: unknown key "reference" (known here: "contact", "customFields")`}},
 		{"contact missing", `{}`, []string{`1:1: contact: the key "contact" is missing, want an object with "contactCode" and "channelType"`}},
 		{"contact null", `{"contact":null}`, []string{`1:12: contact: found null, want an object with "contactCode" and "channelType"`}},
 		{"contact a string", `{"contact":"a"}`, []string{`1:12: contact: found a string, want an object with "contactCode" and "channelType"`}},

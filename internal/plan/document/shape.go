@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"campaignd/internal/display"
+	"campaignd/internal/source"
 )
 
 // found names the kind of n, never its value: that may be contact data.
@@ -70,6 +71,7 @@ func (s shape) keys(n *node, path string, known []string, skip func(m *member) b
 		if slices.Contains(known, m.name) || skip != nil && skip(m) {
 			continue
 		}
+		m.near = source.Nearest(m.name, known)
 		if s.Full() {
 			s.Add("key-unknown", 0, "", "") // only counted
 			continue
@@ -78,9 +80,12 @@ func (s shape) keys(n *node, path string, known []string, skip func(m *member) b
 	}
 }
 
-// required returns the member called name and reports its absence.
+// required returns the member called name and reports its absence, unless keys has reported it misspelt.
 func (s shape) required(n *node, path, name, want string) *node {
 	v := n.get(name)
+	if v == nil && n.misspelt(name) {
+		return nil
+	}
 	if v == nil {
 		s.Add("key-missing", int(n.start), join(path, name), "the key %q is missing, want %s", name, want)
 		return nil

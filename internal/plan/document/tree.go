@@ -33,6 +33,12 @@ type member struct {
 	name  string
 	at    int32 // of the name's first quote
 	value node
+	near  string // the known key that this unknown one was probably meant for
+}
+
+// misspelt reports whether the object has an unknown key that was probably meant for name.
+func (n *node) misspelt(name string) bool {
+	return slices.ContainsFunc(n.members, func(m member) bool { return m.near == name })
 }
 
 // errStop is returned when reading ends at a problem that is already reported.
