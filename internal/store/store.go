@@ -33,11 +33,12 @@ func (o Options) file() db.Options {
 
 // Store is an open store. Its methods are safe for concurrent use.
 type Store struct {
+	File
 	*optout.Table  // opt-outs, user ids and forgotten contacts
 	quota.Counters // of contacts in 24 hours
 	tables.Tables  // audit trail, records of drivers, ids of inboxes, uploads
 
-	db       *db.DB
+	db       *db.DB // File, for this package
 	restored string // see Restored; set by Open, or by Hold before anything is sent
 
 	group   committer
@@ -54,7 +55,7 @@ func Open(path string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: file, Counters: quota.Open(file), Tables: tables.Open(file), scans: scans{byNumber: map[uint64]*scan{}}}
+	s := &Store{File: file, db: file, Counters: quota.Open(file), Tables: tables.Open(file), scans: scans{byNumber: map[uint64]*scan{}}}
 	s.group.wait = cmp.Or(max(opts.Gather, 0), 500*time.Microsecond)
 	file.Reopened = s.scans.forgetAll
 	if err = s.holdRestored(); err == nil {
@@ -65,12 +66,6 @@ func Open(path string, opts Options) (*Store, error) {
 	}
 	return s, nil
 }
-
-// Close waits for running transactions and releases the file.
-func (s *Store) Close() error { return s.db.Close() }
-
-// Tag returns the store's random tag: 8 hex digits, part of every message key.
-func (s *Store) Tag() string { return s.db.Tag() }
 
 // view runs fn in a read transaction; see db.DB.View.
 func (s *Store) view(fn func(*tx) error) error {
