@@ -73,7 +73,11 @@ func canceled(s *campaign.Sending, counts campaign.Counts) string {
 	}
 	line := fmt.Sprintf("Canceled after %s of %s had been sent%s%s.", display.Number(sent), display.Amount(s.Planned, "message"), why,
 		list(": ", problems(s, counts)))
-	return line + unknown(maybe) + " To send the rest, make a new CSV of the lines that results.csv calls canceled: uploading the whole drop again would send some twice."
+	line += unknown(maybe)
+	if counts[campaign.Canceled] == 0 { // there is no rest
+		return line
+	}
+	return line + " To send the rest, make a new CSV of the lines that results.csv calls canceled: uploading the whole drop again would send some twice."
 }
 
 // problems says how many messages didn't arrive, by what became of them.

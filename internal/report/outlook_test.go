@@ -115,3 +115,14 @@ func TestDoneNeverSaysNothingToDoWhenSomethingIsMissing(t *testing.T) {
 		}
 	}
 }
+
+// A canceled sending of which nothing was left to cancel is not told to send the lines that results.csv calls canceled.
+func TestACanceledSendingWithoutARest(t *testing.T) {
+	s := &campaign.Sending{Planned: 12, Reason: "canceled on request"}
+	for rest, want := range map[uint64]bool{0: false, 2: true} {
+		counts := campaign.Counts{campaign.Unknown: 12 - rest, campaign.Canceled: rest}
+		if line := canceled(s, counts); strings.Contains(line, "To send the rest") != want {
+			t.Errorf("with %d canceled: %q; want advice about a rest: %t", rest, line, want)
+		}
+	}
+}
