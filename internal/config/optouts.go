@@ -7,8 +7,9 @@ import (
 )
 
 // OptOutContacts returns a function that says why a text is no contact that can opt out of a channel ("": of
-// every channel) of the applications: it is one if any of these channels reads it as a contact. The
-// function returns "" for a contact, and isn't safe for concurrent use.
+// every channel) of the applications: it is one if any of these channels reads it as a contact. A channel of any
+// contact doesn't count for what looks like a phone number that the channels of phone numbers can't read: its person
+// would still be called there. The function returns "" for a contact, and isn't safe for concurrent use.
 func (c *Config) OptOutContacts(applications []int64) func(channel string, text []byte) string {
 	known := map[string][]contact.Rules{}
 	return func(channel string, text []byte) string {
@@ -17,16 +18,24 @@ func (c *Config) OptOutContacts(applications []int64) func(channel string, text 
 			rules = c.optOutRules(applications, channel)
 			known[channel] = rules
 		}
-		refused := ""
+		refused, wrongNumber, takenByAny := "", "", false
 		var buf [contact.BufferSize]byte
 		for _, r := range rules {
-			_, why := r.OptOutKey(buf[:0], text)
-			if why.Code == "" {
+			switch _, why := r.OptOutKey(buf[:0], text); {
+			case why.Code != "" && r.Kind() == contact.Phone:
+				wrongNumber = cmp.Or(wrongNumber, why.Text)
+			case why.Code != "":
+				refused = cmp.Or(refused, why.Text)
+			case r.Kind() == contact.Any:
+				takenByAny = true
+			default:
 				return ""
 			}
-			refused = cmp.Or(refused, why.Text)
 		}
-		return refused
+		if takenByAny && !(wrongNumber != "" && contact.LooksLikeNumber(text)) {
+			return ""
+		}
+		return cmp.Or(wrongNumber, refused)
 	}
 }
 

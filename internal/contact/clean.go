@@ -229,6 +229,23 @@ func exponent(cell []byte) bool {
 	return len(power) > 0 && len(power) <= 3 && len(bytes.Trim(power, "0123456789")) == 0
 }
 
+// LooksLikeNumber reports whether a text is probably meant as a phone number, readable or not: seven digits or more, fewer
+// letters than digits, and no @.
+func LooksLikeNumber(text []byte) bool {
+	digits, letters := 0, 0
+	for _, r := range string(text) {
+		switch {
+		case r == '@':
+			return false
+		case digitOf(r) >= 0:
+			digits++
+		case unicode.IsLetter(r):
+			letters++
+		}
+	}
+	return digits >= 7 && letters < digits
+}
+
 // characterRefusal names a character that can't be in a phone number, if it can be shown.
 func characterRefusal(r rune, size int) Refusal {
 	if r == utf8.RuneError && size <= 1 || !unicode.IsPrint(r) {
