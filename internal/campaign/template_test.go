@@ -236,8 +236,11 @@ func FuzzSplit(f *testing.F) {
 		}
 		var again strings.Builder
 		for i, s := range segments {
-			if (s.Text == "") == (s.Variable == "") || i > 0 && s.Text != "" && segments[i-1].Text != "" {
-				t.Errorf("Split(%q) = %q", text, segments)
+			if (s.Text == "") == (s.Variable == "") {
+				t.Errorf("Split(%q) = %q: segment %d is neither a text nor a variable", text, segments, i)
+			}
+			if i > 0 && s.Text != "" && segments[i-1].Text != "" {
+				t.Errorf("Split(%q) = %q: segments %d and %d are both texts", text, segments, i-1, i)
 			}
 			if s.Variable != "" {
 				again.WriteString("{{ " + s.Variable + " }}")

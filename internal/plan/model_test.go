@@ -163,8 +163,14 @@ func TestPlaceMatchesTheModel(t *testing.T) {
 			if p.Recipients*uint32(req.Messages)+m.b[p.Slot] > m.grid.Capacity {
 				t.Errorf("slot %d holds more than its capacity", p.Slot)
 			}
-			if i > 0 && p.Slot <= placed[i-1].Slot || i > 0 && req.Condition != campaign.FragmentedSlots && p.Slot != placed[i-1].Slot+1 {
-				t.Errorf("slot %d comes after %d", p.Slot, placed[i-1].Slot)
+			if i > 0 {
+				before := placed[i-1].Slot
+				if p.Slot <= before {
+					t.Errorf("slot %d comes after %d, want a later one", p.Slot, before)
+				}
+				if req.Condition != campaign.FragmentedSlots && p.Slot != before+1 {
+					t.Errorf("slot %d comes after %d, want %d: %s", p.Slot, before, before+1, req.Condition)
+				}
 			}
 			switch {
 			case p.Start.Before(req.T):

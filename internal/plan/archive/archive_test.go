@@ -216,8 +216,18 @@ func FuzzArchives(f *testing.F) {
 	f.Add(zipped(t, entry{name: "../a.csv", text: "phone\n"}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		check := func(err error) {
-			if refused, ok := errors.AsType[*Refused](err); err != nil && (!ok || refused.Problem.Code == "" || refused.Problem.Message == "") {
-				t.Fatalf("%T: %v", err, err)
+			if err == nil {
+				return
+			}
+			refused, ok := errors.AsType[*Refused](err)
+			if !ok {
+				t.Fatalf("got %T %v, want a refusal", err, err)
+			}
+			if refused.Problem.Code == "" {
+				t.Errorf("refusal without code: %v", err)
+			}
+			if refused.Problem.Message == "" {
+				t.Errorf("refusal without message: %+v", refused.Problem)
 			}
 		}
 		budget := func() *Budget { return NewBudget("f", int64(len(data)), 1<<20, "max_file_size") }

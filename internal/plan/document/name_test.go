@@ -158,8 +158,10 @@ func FuzzNamePattern(f *testing.F) {
 				t.Fatalf("one.File = %q, want \"f.csv\"", one.File)
 			}
 		}
-		if s.CampaignID != nil && *s.CampaignID < 1 || s.ApplicationID != nil && *s.ApplicationID < 1 {
-			t.Fatalf("a number below 1: %+v", s)
+		for key, id := range map[string]*int64{"campaign": s.CampaignID, "application": s.ApplicationID} {
+			if id != nil && *id < 1 {
+				t.Fatalf("%s is %d, want 1 or more", key, *id)
+			}
 		}
 		full, _ := ParseSidecar("f.schedule.json", []byte(`{}`))
 		full.Complete(s)

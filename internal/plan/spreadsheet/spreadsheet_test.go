@@ -253,15 +253,30 @@ func TestDecimalRounds(t *testing.T) {
 	}
 }
 
+// wantNothingElse fails the test if err is something else than nil or a refusal with code and message.
+func wantNothingElse(t *testing.T, err error) {
+	t.Helper()
+	if err == nil {
+		return
+	}
+	refused, ok := errors.AsType[*archive.Refused](err)
+	if !ok {
+		t.Fatalf("got %T %v, want a refusal", err, err)
+	}
+	if refused.Problem.Code == "" {
+		t.Errorf("refusal without code: %v", err)
+	}
+	if refused.Problem.Message == "" {
+		t.Errorf("refusal without message: %+v", refused.Problem)
+	}
+}
+
 func FuzzConvert(f *testing.F) {
 	f.Add(sheettest.Simple([]string{"phone", "name"}, []string{"34666777003", "Ana"}))
 	f.Add(one(`<row r="2"><c r="A2" s="1" t="n"><f>A1</f><v>46354.5</v></c></row>`, sheettest.Workbook{Formats: []string{`[$€-C0A]#,##0.00;[Red]-0`}, Texts: []string{`<t>a_x000D_</t>`}}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		_, _, err := convert(t, data, nil)
-		refused, ok := errors.AsType[*archive.Refused](err)
-		if err != nil && (!ok || refused.Problem.Code == "" || refused.Problem.Message == "") {
-			t.Fatalf("%T: %v", err, err)
-		}
+		wantNothingElse(t, err)
 	})
 }
 
@@ -272,10 +287,7 @@ func FuzzSheetXML(f *testing.F) {
 	f.Add(`<row><c s="1"><v>-1.5E-3</v></c><c s="1"><v>999999</v></c></row>`, `[Red]#,##0.0?_€ %`)
 	f.Fuzz(func(t *testing.T, rows, format string) {
 		got, _, err := convert(t, one(rows, sheettest.Workbook{Formats: []string{format}, Texts: []string{"<t>a</t>"}}), nil)
-		refused, ok := errors.AsType[*archive.Refused](err)
-		if err != nil && (!ok || refused.Problem.Code == "" || refused.Problem.Message == "") {
-			t.Fatalf("%T: %v", err, err)
-		}
+		wantNothingElse(t, err)
 		if err == nil && !strings.HasSuffix(got, "\n") {
 			t.Fatalf("the last line has no end: %q", got)
 		}
