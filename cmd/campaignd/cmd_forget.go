@@ -21,7 +21,7 @@ Backups made earlier still contain it. This can't be undone.`,
 		Args:    given(1, 1, "name one contact"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return answer(env, func(c *control.Client) (api.Forgotten, error) { return c.Forget(cmd.Context(), args[0]) }, func(done api.Forgotten) error {
-				return env.printf("Forgotten: %s messages will not be sent, %s more may have been delivered. %s sendings had the contact, and %s files were changed or removed.\n",
+				return env.printf("Forgotten. Messages that will not be sent: %s; that may have been delivered: %s. Sendings that had the contact: %s. Files changed or removed: %s.\n",
 					display.Number(done.Suppressed), display.Number(done.Unknown), display.Number(done.Sendings), display.Number(done.Files))
 			})
 		},

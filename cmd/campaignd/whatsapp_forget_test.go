@@ -37,7 +37,7 @@ func TestForgetReachesRepliesAndStatus(t *testing.T) {
 	if status := s.run(t.Context(), &out, "forget", "666 777 001"); status != 0 {
 		t.Fatalf("forget ends with %d: %s", status, out.String())
 	}
-	wantText(t, "forget", out.String(), "Forgotten: 1 messages will not be sent")
+	wantText(t, "forget", out.String(), "Messages that will not be sent: 1")
 	s.check(filepath.WalkDir(s.dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
 			return err
