@@ -75,7 +75,7 @@ func TestHoldSending(t *testing.T) {
 		if reason := r.store.header(id).Reason; reason != "the template is paused" {
 			t.Errorf("reason %q", reason)
 		}
-		if w, ok := r.Wait(id); !ok || w.Until.Sub(time.Now()) != 4*time.Minute {
+		if w, ok := r.Wait(id); !ok || time.Until(w.Until) != 4*time.Minute {
 			t.Errorf("Wait = %+v, %t; want the next try in 4 minutes", w, ok)
 		}
 		before := len(r.ch.sent())
