@@ -26,7 +26,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, followUntilKilled(path, os.Getenv(followerNATS)))
 		os.Exit(1)
 	}
-	goleak.VerifyTestMain(m)
+	// A reader whose connection was closed while the client looked for another consumer ends within ten seconds.
+	client := "github.com/nats-io/nats.go/jetstream."
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction(client+"(*orderedConsumer).reset"), goleak.IgnoreAnyFunction(client+"(*orderedSubscription).Stop"))
 }
 
 func followUntilKilled(path, url string) error {

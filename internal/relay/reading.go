@@ -32,6 +32,7 @@ func (c *Conn) read(ctx context.Context, stream string, config jetstream.Ordered
 	if err != nil {
 		return nil, err
 	}
+	context.AfterFunc(ctx, all.Stop) // ends also the search for another consumer, within its ten seconds
 	arrived := make(chan arrival)
 	go func() {
 		defer all.Stop()
