@@ -126,14 +126,14 @@ func model(file string) Kind {
 		return KindReserved
 	}
 	kind, cut := KindForeign, 0
-	for _, e := range strings.Fields(".cancel .pause .resume .suppress.csv .cancel.txt .canceled .cancelled .pause.txt .paused .stop .resume.txt") {
+	for _, e := range strings.Fields(".cancel .canceled .cancelled .pause .paused .stop .resume .results .cancel.txt .canceled.txt .cancelled.txt .pause.txt .paused.txt .stop.txt .resume.txt .results.txt .suppress.csv .reschedule.json") {
 		if strings.HasSuffix(lower, e) {
 			kind, cut = KindControl, len(e)
 		}
 	}
 	if kind == KindForeign {
-		for e, k := range map[string]Kind{".csv": KindCSV, ".layout.json": KindLayout, ".schedule.json": KindSidecar} {
-			if strings.HasSuffix(lower, e) {
+		for e, k := range map[string]Kind{".csv": KindCSV, ".csv.gz": KindCSV, ".csv.zip": KindCSV, ".zip": KindCSV, ".xlsx": KindCSV, ".layout.json": KindLayout, ".schedule.json": KindSidecar} {
+			if strings.HasSuffix(lower, e) && len(e) > cut {
 				kind, cut = k, len(e)
 			}
 		}
@@ -151,6 +151,9 @@ func model(file string) Kind {
 		}
 	}
 	if len(name) < 1 || max(len(name), len(norm.NFC.String(name))) > 200 || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return KindBadName
+	}
+	if kind == KindCSV && likeOptOuts(name) { // TestParseName has which are
 		return KindBadName
 	}
 	return kind
