@@ -102,10 +102,9 @@ func (cs *channelSender) shouldCommit(n int, mono time.Time, sleep *sleeper) boo
 }
 
 // linger returns how long results and attempts may wait for more, because a commit costs a sync
-// whatever its size. It is short while no message waits for a worker, unless the receiver answers
-// faster than the store commits: then connections gain more by fewer commits than they lose by waiting.
+// whatever its size. It is short while no message waits for a worker.
 func (cs *channelSender) linger() time.Duration {
-	if cs.deliverer.pool.empty() && !cs.limiter.answersWithinCommit() {
+	if cs.deliverer.pool.empty() {
 		return time.Millisecond
 	}
 	return 4 * time.Millisecond

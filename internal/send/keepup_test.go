@@ -102,48 +102,6 @@ func TestKeepsUpWithTheReceiver(t *testing.T) {
 	}
 }
 
-// A receiver that answers one message after the other, faster than a sync: with on_unknown: hold most
-// of the connections are recorded in one commit, and the rest keep the receiver busy meanwhile.
-func TestFastReceiverGetsLargeGroups(t *testing.T) {
-	for _, tt := range []struct {
-		concurrency    int
-		answer, sync   time.Duration
-		share, perSync float64
-	}{
-		{64, 50 * time.Microsecond, 500 * time.Microsecond, 0.9, 50},
-		{16, 100 * time.Microsecond, 500 * time.Microsecond, 0.75, 13},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			const n = 20_000
-			book := &syncing{benchStore: newBenchStore(n), took: tt.sync}
-			turn := make(chan struct{}, 1)
-			ch := &fake{answer: func(context.Context, *Message) Result {
-				turn <- struct{}{}
-				time.Sleep(tt.answer)
-				<-turn
-				return Result{Verdict: VerdictSent}
-			}}
-			d := New(Options{Store: book})
-			d.Configure([]Application{{ID: 1, Channels: []ChannelSettings{{Name: "c", Channel: ch, Concurrency: tt.concurrency, OnUnknown: HoldUnknown}}}})
-			ctx, cancel := context.WithCancel(t.Context())
-			done := make(chan error)
-			began := time.Now()
-			go func() { done <- d.Run(ctx) }()
-			<-book.ended
-			share := n * tt.answer.Seconds() / time.Since(began).Seconds()
-			perSync := n / float64(book.syncs)
-			if share < tt.share {
-				t.Errorf("%d at a time: got %.2f of what the receiver takes, want %v", tt.concurrency, share, tt.share)
-			}
-			if perSync < tt.perSync {
-				t.Errorf("%d at a time: got %.1f messages a sync, want %v", tt.concurrency, perSync, tt.perSync)
-			}
-			cancel()
-			<-done
-		})
-	}
-}
-
 // Due one by one, under load or not, messages go out at their time.
 func TestLatenessUnderLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -24,7 +24,6 @@ type rateLimiter struct {
 	commitTime    time.Duration // time of a commit of attempts, smoothed
 	maxCommitTime time.Duration // slowest recent commit of attempts
 	callTime      time.Duration // time of a call of the driver, smoothed; 0: none yet
-	fastestCall   time.Duration // shortest recent time of a call; 0: none yet
 
 	counted  int // sent in the second that began at second, for a channel without a rate
 	second   time.Time
@@ -186,25 +185,16 @@ func (r *rateLimiter) commitTook(took time.Duration) {
 func (r *rateLimiter) callTook(took time.Duration) {
 	r.mu.Lock()
 	if r.callTime == 0 {
-		r.callTime, r.fastestCall = took, took
+		r.callTime = took
 	}
 	r.callTime += (took - r.callTime) / 64
-	r.fastestCall = min(took, r.fastestCall+r.fastestCall/256)
 	r.mu.Unlock()
-}
-
-// answersWithinCommit reports whether the receiver answers a message faster than the store commits.
-// Even if most calls take longer: they wait for the processor, or for each other.
-func (r *rateLimiter) answersWithinCommit() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.callTime > 0 && r.fastestCall < r.commitTime
 }
 
 // resetCallTime forgets earlier calls, which another driver made.
 func (r *rateLimiter) resetCallTime() {
 	r.mu.Lock()
-	r.callTime, r.fastestCall = 0, 0
+	r.callTime = 0
 	r.mu.Unlock()
 }
 

@@ -96,17 +96,12 @@ func (l *limits) places() int {
 // commit returns the size of a group that is committed without waiting for more. For a batch
 // driver it is a quarter of the limit, so that one group is being recorded, one is with the driver
 // and one is between them; otherwise half the limit, or fullCommit, and no less than the concurrency:
-// smaller groups cost more CPU time in commits than connections lose by waiting. Where nothing is
-// recorded ahead, an eighth of the connections keeps a fast receiver busy meanwhile.
+// smaller groups cost more CPU time in commits than connections lose by waiting.
 func (l *limits) commit() int {
 	if l.batch > 1 {
 		return max(l.batch, l.unrecorded()/4)
 	}
-	concurrency := int(l.concurrency.Load())
-	if l.unrecorded() <= concurrency && l.limiter.answersWithinCommit() {
-		return concurrency - concurrency/8
-	}
-	return max(concurrency, min(l.unrecorded()/2, fullCommit))
+	return max(int(l.concurrency.Load()), min(l.unrecorded()/2, fullCommit))
 }
 
 // lead returns how long before its time a message may be recorded; 0 means not before its time.
