@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -126,14 +127,18 @@ func (env *environment) waitText(w *campaign.WaitsFor) string {
 	if w == nil {
 		return ""
 	}
-	text := w.Reason
-	if !w.Since.IsZero() {
-		text += ", since " + env.instant(w.Since)
+	return env.reasonText(w.Reason, w.Since, "until", w.Until)
+}
+
+// reasonText describes why something waits, since when, and when it ends or what happens next. Zero times are left out.
+func (env *environment) reasonText(reason string, since time.Time, next string, at time.Time) string {
+	if !since.IsZero() {
+		reason += ", since " + env.instant(since)
 	}
-	if !w.Until.IsZero() {
-		text += ", until " + env.instant(w.Until)
+	if !at.IsZero() {
+		reason += ", " + next + " " + env.instant(at)
 	}
-	return text
+	return reason
 }
 
 func rowsText(r campaign.RowCounts) string {

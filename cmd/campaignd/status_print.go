@@ -166,14 +166,7 @@ func rateText(ch api.Channel) string {
 
 // channelWaitText describes why a channel isn't ok.
 func (env *environment) channelWaitText(ch api.Channel) string {
-	text := ch.Reason
-	if !ch.Since.IsZero() {
-		text += ", since " + env.instant(ch.Since)
-	}
-	if !ch.NextTryAt.IsZero() {
-		text += ", next try at " + env.instant(ch.NextTryAt)
-	}
-	return text
+	return env.reasonText(ch.Reason, ch.Since, "next try at", ch.NextTryAt)
 }
 
 func printSendings(env *environment, list []api.Sending) error {

@@ -19,7 +19,7 @@ func encoded() []byte {
 	return AppendText(b, "ñandú")
 }
 
-// parts is what encoded has.
+// parts are the values in encoded, in order.
 type parts struct {
 	first    byte
 	unsigned uint64

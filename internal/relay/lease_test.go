@@ -57,7 +57,7 @@ func (b *fakeBucket) beat(_, id string) {
 	}
 }
 
-// ofOne is what one process has of the bucket.
+// ofOne gives one process, by its name, access to the bucket and to the beats.
 type ofOne struct {
 	*fakeBucket
 	name string

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// leaseBucket is what a Lease needs of NATS: the bucket of leases, and beats.
+// leaseBucket gives a Lease the bucket of leases, and sends and hears beats. Tests replace it by one without NATS.
 type leaseBucket interface {
 	Connected() bool
 	leadBucket(context.Context) (jetstream.KeyValue, error)

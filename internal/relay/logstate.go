@@ -73,7 +73,7 @@ type LogState struct {
 	Commit     uint64 // of the last set appended
 }
 
-// ackLate is how long an acknowledgement may take before the log counts as behind.
+// ackLate: after this time without an acknowledgement the log counts as behind.
 const ackLate = time.Second
 
 // State returns the state.

@@ -65,7 +65,7 @@ func (x extension) empty() bool {
 	return x.kind == KindControl && x.action != ActionSuppress && x.action != ActionReschedule
 }
 
-// hiddenEnding is what Windows appends to a control file without showing it.
+// hiddenEnding follows the name of a control file that was made on Windows, which doesn't show it.
 const hiddenEnding = ".txt"
 
 // extensions lists all of them, longer ones before those that they end in: NAME.suppress.csv is

@@ -51,7 +51,7 @@ func TestMistakesAreToldAndSendNothing(t *testing.T) {
 	}
 }
 
-// dueSent is how many due messages the rightful hub sends while the wrong one is watched: a second and a half of them.
+// dueSent messages become due and are sent by the rightful hub while the wrong one is watched: a second and a half of them.
 const dueSent = 60
 
 // sendsAlone waits until messages of later due times have arrived from the rightful hub, and checks that none
