@@ -85,6 +85,9 @@ func (l *Log) State() LogState {
 	if len(l.pending) > 0 && s.Since.IsZero() && time.Since(l.pending[0].sent) > ackLate {
 		s.Since, s.Replicated, s.Problem = l.pending[0].sent, false, "NATS doesn't acknowledge"
 	}
+	if s.Replicated && !l.conn.Connected() { // nothing was appended since, which would have shown it
+		s.Since, s.Replicated, s.Problem = time.Now(), false, "NATS can't be reached"
+	}
 	if s.Replicated {
 		s.Since, s.Problem = time.Time{}, ""
 	} else if s.Problem == "" {
