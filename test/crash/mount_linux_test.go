@@ -32,8 +32,9 @@ func newMounted(t *testing.T, s settings) *mounted {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		t.Skipf("make a mount namespace: %v", err)
 	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		t.Skipf("make the mounts private: %v", err)
+	// Not private: what other tests unmount must go here, too (disk.New).
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		t.Skipf("make the mounts slaves: %v", err)
 	}
 	m := &mounted{world: newWorld(t, s), disk: t.TempDir()}
 	m.mount(m.disk)

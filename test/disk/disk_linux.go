@@ -42,14 +42,19 @@ func New(t *testing.T, size string) *Disk {
 	if out, err := exec.Command("mkfs.ext4", "-q", "-F", d.Image).CombinedOutput(); err != nil {
 		t.Skipf("create an ext4: %v: %s", err, out)
 	}
-	if err := d.mount(); err != nil {
-		t.Skipf("mount through a loop device: %v", err)
+	// In a shared mount, so that an unmount reaches the copies in other tests' mount namespaces. A copy
+	// would keep the file system of before a cut alive, and the next mount would return that one.
+	if err := errors.Join(unix.Mount(dir, dir, "", unix.MS_BIND, ""), unix.Mount("", dir, "", unix.MS_SHARED, "")); err != nil {
+		t.Skipf("make a shared mount: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := d.unmount(); err != nil {
+		if err := errors.Join(unmount(d.At), unmount(dir)); err != nil {
 			t.Error(err)
 		}
 	})
+	if err := d.mount(); err != nil {
+		t.Skipf("mount through a loop device: %v", err)
+	}
 	return d
 }
 
@@ -60,21 +65,21 @@ func (d *Disk) mount() error {
 	return nil
 }
 
-// unmount unmounts the file system, if it is mounted.
-func (d *Disk) unmount() error {
+// unmount unmounts the file system at path, if one is mounted.
+func unmount(path string) error {
 	deadline := time.NewTimer(10 * time.Second)
 	defer deadline.Stop()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		err := unix.Unmount(d.At, 0)
+		err := unix.Unmount(path, 0)
 		if err == nil || errors.Is(err, unix.EINVAL) { // EINVAL: not mounted
 			return nil
 		}
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			return fmt.Errorf("unmount %s: %w", d.At, err)
+			return fmt.Errorf("unmount %s: %w", path, err)
 		}
 	}
 }
@@ -98,7 +103,7 @@ func (d *Disk) Cut() {
 // Remount mounts the file system again. No process may have files open on it.
 func (d *Disk) Remount() {
 	d.t.Helper()
-	if err := errors.Join(d.unmount(), d.mount()); err != nil {
+	if err := errors.Join(unmount(d.At), d.mount()); err != nil {
 		d.t.Fatal(err)
 	}
 }
