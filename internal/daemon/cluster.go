@@ -79,6 +79,10 @@ func (c cluster) ClusterFindings(ctx context.Context) []api.Finding {
 	if c.place != nil {
 		list = append(list, c.place.findings()...)
 	}
+	if !s.Ready && s.Problem == "" { // its streams may not exist yet
+		add(api.LevelWarn, "the hub has begun to work with NATS: it makes its streams and reads the answers of workers, and hands nothing out yet", "run doctor again in a few seconds")
+		return list
+	}
 	problems, err := c.hub.CheckStreams(ctx)
 	if err != nil {
 		add(api.LevelFail, err.Error(), "look at the log of NATS")

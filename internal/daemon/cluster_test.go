@@ -41,3 +41,40 @@ func TestDoctorOverlooksAWorkersClockAndVersion(t *testing.T) {
 		}
 	}
 }
+
+// slowRecords are records of a store that doesn't answer before ctx ends.
+type slowRecords struct{ ctx context.Context }
+
+func (r slowRecords) Record(string) ([]byte, error) {
+	<-r.ctx.Done()
+	return nil, r.ctx.Err()
+}
+
+func (r slowRecords) PutRecord(string, []byte) error { return r.ctx.Err() }
+
+// The streams of a hub that has just started may not exist yet.
+func TestDoctorBlamesNATSForStreamsThatAreNotMadeYet(t *testing.T) {
+	t.Parallel()
+	c := &testCluster{t: t, dir: t.TempDir()}
+	c.startServer(-1)
+	t.Cleanup(func() { c.server.Shutdown(); c.server.WaitForShutdown() })
+	ctx, cancel := context.WithCancel(t.Context())
+	hub := relay.NewHub(relay.HubOptions{Config: relay.Config{Servers: []string{c.server.ClientURL()}, Name: "t", Replicas: 1}, Records: slowRecords{ctx}})
+	ended := make(chan error, 1)
+	go func() { ended <- hub.Run(ctx, nil) }()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the hub ended with %v", err)
+		}
+	}()
+	c.until("the hub is connected", func() bool { return hub.Status().Connected })
+	var got []string
+	for _, f := range (cluster{hub, nil, "test"}).ClusterFindings(ctx) {
+		got = append(got, string(f.Level)+": "+f.Message)
+	}
+	want := []string{"warning: the hub has begun to work with NATS: it makes its streams and reads the answers of workers, and hands nothing out yet"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -191,5 +193,24 @@ func TestAnswersThatCanNotArriveAreNotWaitedFor(t *testing.T) {
 	}
 	if got := channel.Workers(); got.Away || got.Wait != "" {
 		t.Errorf("after the stream was read: %+v, want to wait for nothing", got)
+	}
+}
+
+// A stream that is gone is made again within a second: doctor says that it is missing, and goes on.
+func TestAMissingStreamEndsTheCheckOfTheOthers(t *testing.T) {
+	s := startServer(t)
+	h := NewHub(HubOptions{Config: Config{Replicas: 1}, Records: &memoryRecords{}})
+	h.conn = connect(t, s)
+	h.linked.Store(h.conn)
+	work := h.conn.Names.WorkStream()
+	if err := h.conn.js.DeleteStream(t.Context(), work); err != nil {
+		t.Fatal(err)
+	}
+	list, err := h.CheckStreams(t.Context())
+	if err != nil {
+		t.Errorf("got the error %v, want a finding", err)
+	}
+	if want := "stream " + work + " is missing"; !slices.ContainsFunc(list, func(s string) bool { return strings.HasPrefix(s, want) }) {
+		t.Errorf("got %q, want one that begins with %q", list, want)
 	}
 }

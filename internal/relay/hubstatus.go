@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -75,6 +76,10 @@ func (h *Hub) CheckStreams(ctx context.Context) ([]string, error) {
 	}
 	for _, name := range []string{conn.Names.WorkStream(), conn.Names.DoneStream(), "KV_" + conn.Names.WorkersBucket()} {
 		stream, err := conn.js.Stream(ctx, name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			list = append(list, fmt.Sprintf("stream %s is missing: somebody deleted it, or a server lost it; the hub makes it again", name))
+			continue
+		}
 		if err != nil {
 			return list, fmt.Errorf("check stream %s: %w", name, err)
 		}
