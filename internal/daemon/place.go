@@ -88,13 +88,15 @@ func newPlace(o Options) (*place, error) {
 	}
 	p := &place{o: o, conn: conn, id: fmt.Sprintf("%s-%d-%d", hostName(), os.Getpid(), time.Now().UnixNano()),
 		started: time.Now(), changed: make(chan struct{}), role: api.RoleWaiting}
-	self := relay.Holder{ID: p.id, Host: hostName(), Version: o.Version, Since: time.Now().UTC()}
-	lease := func(key string) *relay.Lease {
-		return conn.NewLease(relay.LeaseOptions{Key: key, Time: o.Config.Standby.Lease, Self: self, Log: o.Log})
-	}
-	p.lead, p.follow = lease(relay.LeaseLead), lease(relay.LeaseStandby)
+	p.lead, p.follow = p.newLease(relay.LeaseLead), p.newLease(relay.LeaseStandby)
 	p.log = conn.NewLog(relay.LogOptions{Required: p.required(), Log: o.Log})
 	return p, nil
+}
+
+// newLease returns a lease that this process doesn't hold yet.
+func (p *place) newLease(key string) *relay.Lease {
+	return p.conn.NewLease(relay.LeaseOptions{Key: key, Time: p.o.Config.Standby.Lease, Log: p.o.Log,
+		Self: relay.Holder{ID: p.id, Host: hostName(), Version: p.o.Version, Since: p.started.UTC()}})
 }
 
 // tryDrivers reports what would prevent this process from leading: a standby must not find out
@@ -249,24 +251,15 @@ func (p *place) wait(ctx, leading context.Context) (st *store.Store, err error) 
 	return st, nil
 }
 
-// watchStandby keeps what the hub knows of its standby current.
+// watchStandby keeps what the hub knows of its standby current until ctx ends.
 func (p *place) watchStandby(ctx context.Context) {
-	var last time.Time
-	seen := time.Now()
-	every(ctx, p.o.Config.Standby.Lease/3, func() (again bool) {
-		asked, cancel := context.WithTimeout(ctx, p.o.Config.Standby.Lease)
-		h, renewed, ok, err := p.conn.LeaseHolder(asked, relay.LeaseStandby)
-		cancel()
-		if !renewed.Equal(last) {
-			last, seen = renewed, time.Now()
-		}
-		if err != nil || !ok || h.ID == p.id || time.Since(seen) > 2*p.o.Config.Standby.Lease {
+	p.newLease(relay.LeaseStandby).Watch(ctx, func(h relay.Holder) {
+		if h.ID == p.id { // it followed until it led
 			h = relay.Holder{}
 		}
 		p.mu.Lock()
 		p.standby = h
 		p.mu.Unlock()
-		return true
 	})
 }
 

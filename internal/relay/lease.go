@@ -83,11 +83,7 @@ func (c *Conn) NewLease(o LeaseOptions) *Lease {
 // another holder, with the number of renewals seen so far: a holder that renews is alive. An error
 // of it ends the wait. Take may be called again after Release.
 func (l *Lease) Take(ctx context.Context, observe func(h Holder, renewals int) error) error {
-	l.mu.Lock()
-	now := time.Now()
-	l.seen, l.heard, l.revision, l.renewals = now, now.Add(-l.time), 0, -1
-	l.mu.Unlock()
-	defer l.bucket.listen(l.key, l.hear)()
+	defer l.begin()()
 	for {
 		err := l.try(ctx)
 		if err == nil {
@@ -105,6 +101,57 @@ func (l *Lease) Take(ctx context.Context, observe func(h Holder, renewals int) e
 			return fmt.Errorf("take the lease: %w", errors.Join(ctx.Err(), err))
 		}
 	}
+}
+
+// Watch calls see with the holder, every third of Time until ctx ends. Its ID is "" if the lease is free,
+// if the holder wasn't seen renewing it or heard yet, and if NATS doesn't answer.
+func (l *Lease) Watch(ctx context.Context, see func(Holder)) {
+	defer l.begin()()
+	for {
+		see(l.look(ctx))
+		if !sleep(ctx, l.time/3) {
+			return
+		}
+	}
+}
+
+// begin begins an observation: what was seen before says nothing. end stops listening to beats.
+func (l *Lease) begin() (end func()) {
+	l.mu.Lock()
+	now := time.Now()
+	l.seen, l.heard, l.revision, l.renewals = now, now.Add(-l.time), 0, -1
+	l.mu.Unlock()
+	return l.bucket.listen(l.key, l.hear)
+}
+
+// look returns who holds the lease and lives.
+func (l *Lease) look(ctx context.Context) Holder {
+	ctx, cancel := context.WithTimeout(ctx, l.time)
+	defer cancel()
+	bucket, err := l.bucket.leadBucket(ctx)
+	if err != nil {
+		_ = l.note(err) // nothing to add to it
+		return Holder{}
+	}
+	entry, err := l.get(ctx, bucket)
+	if err != nil {
+		_ = l.note(err)
+		return Holder{}
+	}
+	holder := readHolder(entry)
+	free := l.observed(entry.Revision(), holder)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if free || l.renewals < 1 && !l.beats() {
+		return Holder{}
+	}
+	return holder
+}
+
+// readHolder decodes a key. What can't be read is nobody's, and grows old all the same.
+func readHolder(entry jetstream.KeyValueEntry) (h Holder) {
+	_ = json.Unmarshal(entry.Value(), &h)
+	return h
 }
 
 // try takes the lease if it is free.
@@ -128,8 +175,7 @@ func (l *Lease) try(ctx context.Context) error {
 	case err != nil:
 		return l.note(err)
 	}
-	var holder Holder
-	_ = json.Unmarshal(entry.Value(), &holder) // what can't be read is nobody's and grows old all the same
+	holder := readHolder(entry)
 	// Its own id says that only an acknowledgement was lost.
 	if released := holder.ID == "" || holder.ID == l.id(); !l.observed(entry.Revision(), holder) && !released {
 		return l.note(errNotFree)

@@ -286,6 +286,52 @@ func TestBeatsAloneKeepALeaseForEver(t *testing.T) {
 	})
 }
 
+func TestADeadHolderIsStillShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &fakeBucket{}
+		holder := b.lease("a")
+		if err := holder.Take(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex // guards shown
+		shown := ""
+		show := func() string {
+			mu.Lock()
+			defer mu.Unlock()
+			return shown
+		}
+		watching, end := context.WithCancel(t.Context())
+		defer end()
+		go b.lease("b").Watch(watching, func(h Holder) {
+			mu.Lock()
+			defer mu.Unlock()
+			shown = h.Host
+		})
+		time.Sleep(time.Second)
+		if got := show(); got != "" {
+			t.Errorf("a holder that was neither seen renewing nor heard is shown as %q", got)
+		}
+		keeping, die := context.WithCancel(t.Context())
+		go func() { _ = holder.Keep(keeping) }()
+		time.Sleep(3 * time.Second)
+		if got := show(); got != "host-a" {
+			t.Errorf("a holder that renews is shown as %q, want host-a", got)
+		}
+		b.set(func(b *fakeBucket) { b.electing = true })
+		time.Sleep(9 * time.Second)
+		if got := show(); got != "host-a" {
+			t.Errorf("during an election a holder that lives is shown as %q, want host-a", got)
+		}
+		b.set(func(b *fakeBucket) { b.electing = false })
+		time.Sleep(3 * time.Second)
+		die()
+		time.Sleep(4500 * time.Millisecond) // its lease of 3 s and a look more
+		if got := show(); got != "" {
+			t.Errorf("4.5 s after its death %q is shown, want nobody", got)
+		}
+	})
+}
+
 func TestALeaseIsGivenUpAndTaken(t *testing.T) {
 	s := startServer(t)
 	first := connect(t, s).NewLease(LeaseOptions{Key: LeaseLead, Time: time.Second, Self: Holder{ID: "a", Host: "one", Version: "v1"}})
