@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"campaignd/internal/store/db"
+	"campaignd/internal/store/inbound"
 	"campaignd/internal/store/optout"
 	"campaignd/internal/store/quota"
 	"campaignd/internal/store/tables"
@@ -24,6 +25,15 @@ type (
 	OptOut      = optout.OptOut
 	OptOutRules = optout.Rules
 	Place       = optout.Place
+)
+
+// What package inbound has for others.
+type (
+	Receipt        = inbound.Receipt
+	ReceiptResult  = inbound.ReceiptResult
+	Reply          = inbound.Reply
+	NewReply       = inbound.NewReply
+	MatchedReplies = inbound.MatchedReplies
 )
 
 // Contacts counts the contacts of a moving 24 hours; see quota.Contacts.

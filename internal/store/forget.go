@@ -10,6 +10,7 @@ import (
 	"github.com/klauspost/compress/s2"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/store/inbound"
 	"campaignd/internal/store/optout"
 	"campaignd/internal/store/quota"
 )
@@ -62,7 +63,7 @@ func (f *forgetting) suppress(t *tx) error {
 	if err := errors.Join(f.contact.Forget(t.Tx), quota.Drop(t.Tx, f.contact.Keys())); err != nil {
 		return err
 	}
-	return t.removeReplies(func(contactCode string) bool { return f.contact.IsAnywhere([]byte(contactCode)) })
+	return inbound.RemoveReplies(t.Tx, func(contactCode string) bool { return f.contact.IsAnywhere([]byte(contactCode)) })
 }
 
 // sending removes the contact from one sending.

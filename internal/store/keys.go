@@ -8,38 +8,30 @@ import (
 
 // The buckets, as drawn in doc.go.
 var (
-	bucketSendings      = []byte("sendings")
-	bucketActive        = []byte("active")
-	bucketSlices        = []byte("slices")
-	bucketCounts        = []byte("counts")
-	bucketChunks        = []byte("chunks")
-	bucketStatuses      = []byte("marks")
-	bucketOutcomes      = []byte("outcomes")
-	bucketInFlight      = []byte("inflight")
-	bucketRefusals      = []byte("refusals")
-	bucketTimeline      = []byte("timeline")
-	bucketRetries       = []byte("retries")
-	bucketWaiting       = []byte("waiting")
-	bucketSlots         = []byte("slots")
-	bucketGrids         = []byte("grids")
-	bucketDigests       = []byte("digests")
-	bucketReplies       = []byte("replies")
-	bucketNewReplies    = []byte("newreplies")
-	bucketAudit         = []byte("audit")
-	bucketDeliveries    = []byte("deliveries")
-	bucketReceiptCounts = []byte("told")
-	bucketUnmatched     = []byte("strays")
-	bucketLeaving       = []byte("leaving")  // made on first use
-	bucketNotices       = []byte("notices")  // made on first use
-	bucketHandOuts      = []byte("handouts") // made on first use
-	bucketAttempts      = []byte("attempts")
+	bucketSendings = []byte("sendings")
+	bucketActive   = []byte("active")
+	bucketSlices   = []byte("slices")
+	bucketCounts   = []byte("counts")
+	bucketChunks   = []byte("chunks")
+	bucketStatuses = []byte("marks")
+	bucketOutcomes = []byte("outcomes")
+	bucketInFlight = []byte("inflight")
+	bucketRefusals = []byte("refusals")
+	bucketTimeline = []byte("timeline")
+	bucketRetries  = []byte("retries")
+	bucketWaiting  = []byte("waiting")
+	bucketSlots    = []byte("slots")
+	bucketGrids    = []byte("grids")
+	bucketDigests  = []byte("digests")
+	bucketAudit    = []byte("audit")
+	bucketLeaving  = []byte("leaving")  // made on first use
+	bucketNotices  = []byte("notices")  // made on first use
+	bucketHandOuts = []byte("handouts") // made on first use
+	bucketAttempts = []byte("attempts")
 )
 
-// The keys of the bucket meta.
-var (
-	metaStates           = []byte("states")
-	metaUnmatchedReplies = []byte("unmatchedreplies")
-)
+// metaStates is a key of the bucket meta.
+var metaStates = []byte("states")
 
 func key8(n uint64) []byte { return binary.BigEndian.AppendUint64(make([]byte, 0, 8), n) }
 

@@ -232,22 +232,6 @@ func TestOptOutsKnowContacts(t *testing.T) {
 	}
 }
 
-func FuzzDecodeDelivery(f *testing.F) {
-	d := campaign.Delivery{Line: 7, Message: 1, State: campaign.Undelivered, At: time.Unix(50, 0).UTC(), Code: "131026", Detail: "no"}
-	f.Add(encodeDelivery(&d))
-	f.Add([]byte{3, 0})
-	f.Fuzz(func(t *testing.T, value []byte) {
-		got, err := decodeDelivery(keyDelivery(1, 7, 1), value)
-		if err != nil {
-			return
-		}
-		again, err := decodeDelivery(keyDelivery(1, 7, 1), encodeDelivery(&got))
-		if diff := cmp.Diff(got, again); diff != "" || err != nil {
-			t.Error(diff, err)
-		}
-	})
-}
-
 // TestMigrationRekeysOptOuts: opt-outs of version 1 are found in every spelling after the migration.
 func TestMigrationRekeysOptOuts(t *testing.T) {
 	s := openTest(t)

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,6 +8,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/codec"
+	"campaignd/internal/store/inbound"
 )
 
 // errResend is returned for outcomes that can't be resent.
@@ -73,7 +73,7 @@ func (r *resender) run(t *tx, id campaign.ID) error {
 	}
 	r.t, r.n, r.count, r.countUndelivered = t, n, 0, 0
 	if r.undelivered {
-		if err := r.readUndelivered(); err != nil {
+		if r.failed, err = inbound.Undelivered(t.Tx, n); err != nil {
 			return err
 		}
 	}
@@ -213,8 +213,10 @@ func (r *resender) row(statuses []byte, line uint32) (moved, waits bool, err err
 			}
 			if undelivered {
 				r.countUndelivered++
-				if err := r.forgetReceipt(line, uint8(i+1)); err != nil {
-					return false, false, err
+				if !r.dryRun {
+					if err := inbound.ForgetUndelivered(r.t.Tx, r.n, line, uint8(i+1)); err != nil {
+						return false, false, err
+					}
 				}
 			}
 			moved = true
@@ -222,38 +224,4 @@ func (r *resender) row(statuses []byte, line uint32) (moved, waits bool, err err
 		}
 	}
 	return moved, waits, nil
-}
-
-// readUndelivered finds the messages whose newest receipt says that they weren't delivered.
-func (r *resender) readUndelivered() error {
-	r.failed = map[uint32]uint64{}
-	prefix := key8(r.n)
-	c := r.t.Bucket(bucketDeliveries).Cursor()
-	for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
-		d, err := decodeDelivery(k, v)
-		if err != nil {
-			return err
-		}
-		if d.State == campaign.Undelivered {
-			r.failed[d.Line] |= 1 << d.Message
-		}
-	}
-	return nil
-}
-
-// forgetReceipt removes the receipt of a message that is sent again.
-func (r *resender) forgetReceipt(line uint32, message uint8) error {
-	if r.dryRun {
-		return nil
-	}
-	counts, err := r.t.receiptCounts(r.n)
-	if err != nil {
-		return err
-	}
-	counts.Failed--
-	counts.version++
-	if err := r.t.Bucket(bucketReceiptCounts).Put(key8(r.n), counts.encode()); err != nil {
-		return err
-	}
-	return r.t.Bucket(bucketDeliveries).Delete(keyDelivery(r.n, line, message))
 }

@@ -9,6 +9,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/failpoint"
+	"campaignd/internal/store/inbound"
 )
 
 // removeKeys is the most keys one removal transaction deletes: with blocks of 16 KB about
@@ -147,8 +148,8 @@ func (t *tx) clear(n uint64) (bool, error) {
 
 // bucketsOfSending lists the buckets whose keys begin with a sending's number.
 func bucketsOfSending() [][]byte {
-	return [][]byte{bucketSlices, bucketCounts, bucketChunks, bucketStatuses, bucketOutcomes, bucketInFlight, bucketRefusals,
-		bucketRetries, bucketWaiting, bucketDeliveries, bucketReceiptCounts, bucketReplies}
+	return append(inbound.BucketsOfSending(), bucketSlices, bucketCounts, bucketChunks, bucketStatuses, bucketOutcomes, bucketInFlight, bucketRefusals,
+		bucketRetries, bucketWaiting)
 }
 
 // isLeaving reports whether a removed sending's data is still being deleted.

@@ -1,19 +1,21 @@
 package store
 
 import (
+	"errors"
 	"slices"
 
 	"go.etcd.io/bbolt"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/store/db"
+	"campaignd/internal/store/inbound"
 	"campaignd/internal/store/optout"
 )
 
 // schema lists the migrations. Only append: today's binary opens a store of every earlier version.
 func schema() db.Schema {
 	return db.Schema{Numbered: bucketSendings, Migrations: []func(*bbolt.Tx) error{
-		makeBuckets, addDeliveries, markMaybeDelivered, optout.Pack, addReplies, addAttempts}}
+		makeBuckets, addDeliveries, markMaybeDelivered, optout.Pack, inbound.CreateReplies, addAttempts}}
 }
 
 // makeBuckets is the first migration: from an empty file to version 1.
@@ -31,12 +33,7 @@ func makeBuckets(t *bbolt.Tx) error {
 // addDeliveries migrates version 1 to 2: receipts, and opt-outs under the normal form of
 // a contact (campaign.ContactKey).
 func addDeliveries(t *bbolt.Tx) error {
-	for _, name := range [][]byte{bucketDeliveries, bucketReceiptCounts, bucketUnmatched} {
-		if _, err := t.CreateBucket(name); err != nil {
-			return err
-		}
-	}
-	return optout.Rekey(t)
+	return errors.Join(inbound.CreateReceipts(t), optout.Rekey(t))
 }
 
 // markMaybeDelivered migrates version 2 to 3. Version 2 didn't record whether an attempt may
@@ -65,16 +62,6 @@ func markMaybeDelivered(t *bbolt.Tx) error {
 	}
 	for k, v := range changed {
 		if err := b.Put([]byte(k), v); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// addReplies migrates version 4 to 5.
-func addReplies(t *bbolt.Tx) error {
-	for _, name := range [][]byte{bucketReplies, bucketNewReplies} {
-		if _, err := t.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}
 	}

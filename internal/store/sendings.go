@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/codec"
 	"campaignd/internal/store/db"
+	"campaignd/internal/store/inbound"
 )
 
 // A header's value: format, state, 1 if filed, application (8 bytes), then JSON. The bytes
@@ -52,6 +54,15 @@ func (t *tx) header(n uint64) (*campaign.Sending, error) {
 		return nil, fmt.Errorf("sending number %d: %w", n, ErrNotFound)
 	}
 	return decodeHeader(value)
+}
+
+// headerOrNil returns the header with that number, nil if there is none.
+func headerOrNil(t *db.Tx, n uint64) (*campaign.Sending, error) {
+	head, err := (&tx{Tx: t}).header(n)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	return head, err
 }
 
 // byID returns the header of id; ErrNotFound also if only the number matches.
@@ -238,11 +249,9 @@ func (s *Store) Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, campa
 			return err
 		}
 		head = h
-		receipts, err := t.receiptCounts(n)
-		if err != nil {
+		if err := inbound.SetReceipts(t.Tx, n, head); err != nil {
 			return err
 		}
-		head.Delivery, head.ReceiptVersion, head.Receipts = receipts.DeliveryCounts, receipts.version, head.Receipts || receipts.version > 0
 		if list, err = t.slices(n); err != nil {
 			return err
 		}

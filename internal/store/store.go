@@ -9,6 +9,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/store/db"
+	"campaignd/internal/store/inbound"
 	"campaignd/internal/store/optout"
 	"campaignd/internal/store/quota"
 	"campaignd/internal/store/tables"
@@ -34,9 +35,11 @@ func (o Options) file() db.Options {
 // Store is an open store. Its methods are safe for concurrent use.
 type Store struct {
 	File
-	*optout.Table  // opt-outs, user ids and forgotten contacts
-	quota.Counters // of contacts in 24 hours
-	tables.Tables  // audit trail, records of drivers, ids of inboxes, uploads
+	*optout.Table     // opt-outs, user ids and forgotten contacts
+	quota.Counters    // of contacts in 24 hours
+	tables.Tables     // audit trail, records of drivers, ids of inboxes, uploads
+	*inbound.Receipts // of messages
+	inbound.Replies   // of recipients
 
 	db       *db.DB // File, for this package
 	restored string // see Restored; set by Open, or by Hold before anything is sent
@@ -44,8 +47,6 @@ type Store struct {
 	group   committer
 	scans   scans
 	entries atomic.Uint64
-
-	receipts db.SharedWrite[*receiptBatch] // waiting calls of RecordReceipts
 }
 
 // Open opens the store at path, and creates it if there is no such file. It returns
@@ -64,6 +65,8 @@ func Open(path string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %q: %w", path, err), s.Close())
 	}
+	s.Receipts, s.Replies = inbound.Open(file, inbound.Sendings{Header: headerOrNil, EachChunk: s.EachChunk,
+		Newest: func() ([]*campaign.Sending, error) { return s.Sendings(Filter{}) }}, s.Table)
 	return s, nil
 }
 

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
@@ -10,6 +9,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/store/db"
+	"campaignd/internal/store/inbound"
 	"campaignd/internal/store/optout"
 )
 
@@ -212,33 +212,11 @@ func (v *verifier) statuses(t *tx, n uint64, head *campaign.Sending, rec *record
 			return v.report("%s: outcomes of chunk %d: %v", head.ID, chunk, err)
 		}
 	}
-	if err := v.deliveries(t, n, head); err != nil {
-		return err
+	if wrong := inbound.Verify(t.Tx, n); wrong != "" {
+		return v.report("%s: %s", head.ID, wrong)
 	}
 	if counts != b.counts {
 		return v.report("%s: its statuses add up to %v, its counters are %v", head.ID, counts, b.counts)
-	}
-	return nil
-}
-
-// deliveries recounts a sending's receipts.
-func (v *verifier) deliveries(t *tx, n uint64, head *campaign.Sending) error {
-	kept, err := t.receiptCounts(n)
-	if err != nil {
-		return v.report("%s: %v", head.ID, err)
-	}
-	var counts campaign.DeliveryCounts
-	prefix := key8(n)
-	c := t.Bucket(bucketDeliveries).Cursor()
-	for k, value := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, value = c.Next() {
-		d, err := decodeDelivery(k, value)
-		if err != nil {
-			return v.report("%s: %v", head.ID, err)
-		}
-		*counts.Of(d.State)++
-	}
-	if counts != kept.DeliveryCounts || kept.reported > kept.version {
-		return v.report("%s: its deliveries add up to %+v, counted are %+v", head.ID, counts, kept.DeliveryCounts)
 	}
 	return nil
 }

@@ -1,20 +1,17 @@
-package store
+package inbound
 
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/codec"
+	"campaignd/internal/store/db"
 )
-
-// Receipts arrive late, repeatedly and in any order, even before the result of the
-// message is committed. They are stored by line and message, apart from the statuses,
-// and the counters don't include them: a sent message stays sent.
 
 // Receipt is a provider's report about one message.
 type Receipt struct {
@@ -41,17 +38,17 @@ type receiptBatch struct {
 // RecordReceipts stores receipts durably and returns those that changed something. A
 // receipt without a key waits until MatchReceipts finds its message by the provider's id.
 // Concurrent calls share a transaction.
-func (s *Store) RecordReceipts(list []Receipt) ([]ReceiptResult, error) {
+func (s *Receipts) RecordReceipts(list []Receipt) ([]ReceiptResult, error) {
 	own := &receiptBatch{list: list}
-	if err := s.receipts.Do(own, s.writeReceipts); err != nil {
+	if err := s.writes.Do(own, s.write); err != nil {
 		return nil, fmt.Errorf("record receipts: %w", err)
 	}
 	return own.results, nil
 }
 
-func (s *Store) writeReceipts(batch []*receiptBatch) error {
-	return s.update(func(t *tx) error {
-		b := receiptTargets{t: t, known: map[uint64]*receiptTarget{}}
+func (s *Receipts) write(batch []*receiptBatch) error {
+	return s.db.Update(func(t *db.Tx) error {
+		b := receiptTargets{t: t, header: s.sendings.Header, known: map[uint64]*receiptTarget{}}
 		for _, r := range batch {
 			r.results = r.results[:0]
 			for i := range r.list {
@@ -78,8 +75,9 @@ type receiptTarget struct {
 
 // receiptTargets are the sendings that a transaction's receipts concern.
 type receiptTargets struct {
-	t     *tx
-	known map[uint64]*receiptTarget
+	t      *db.Tx
+	header func(*db.Tx, uint64) (*campaign.Sending, error)
+	known  map[uint64]*receiptTarget
 }
 
 // of returns the target for a sending, nil if there is none.
@@ -91,16 +89,12 @@ func (b *receiptTargets) of(id campaign.ID) (*receiptTarget, error) {
 		}
 		return one, nil
 	}
-	head, err := b.t.header(n)
-	if errors.Is(err, ErrNotFound) {
-		b.known[n] = nil
-		return nil, nil
-	}
-	if err != nil {
+	head, err := b.header(b.t, n)
+	if err != nil || head == nil {
 		return nil, err
 	}
 	one := &receiptTarget{id: head.ID, tag: head.Tag, application: head.ApplicationID, messages: head.Messages}
-	if one.counts, err = b.t.receiptCounts(n); err != nil {
+	if one.counts, err = countsOf(b.t, n); err != nil {
 		return nil, err
 	}
 	b.known[n] = one
@@ -120,7 +114,7 @@ func (b *receiptTargets) record(r *Receipt) ([]ReceiptResult, error) {
 		if r.Provider == "" {
 			return nil, nil
 		}
-		return []ReceiptResult{{State: r.State}}, b.t.putUnmatched(r)
+		return []ReceiptResult{{State: r.State}}, putUnmatched(b.t, r)
 	}
 	one, err := b.of(id)
 	if err != nil || one == nil || one.tag != tag || n > one.messages || !slices.Contains(r.Applications, one.application) {
@@ -162,7 +156,7 @@ func (b *receiptTargets) close() error {
 		if one == nil || !one.changed {
 			continue
 		}
-		if err := b.t.Bucket(bucketReceiptCounts).Put(key8(n), one.counts.encode()); err != nil {
+		if err := one.counts.put(b.t, n); err != nil {
 			return err
 		}
 	}
@@ -191,7 +185,11 @@ func decodeReceiptCounts(value []byte) (receiptCounts, error) {
 	return c, r.Done("counts of deliveries")
 }
 
-func (t *tx) receiptCounts(n uint64) (receiptCounts, error) {
+func (c *receiptCounts) put(t *db.Tx, n uint64) error {
+	return t.Bucket(bucketReceiptCounts).Put(key8(n), c.encode())
+}
+
+func countsOf(t *db.Tx, n uint64) (receiptCounts, error) {
 	value := t.Bucket(bucketReceiptCounts).Get(key8(n))
 	if value == nil {
 		return receiptCounts{}, nil
@@ -235,19 +233,24 @@ func decodeDelivery(key, value []byte) (campaign.Delivery, error) {
 	return d, r.Done("delivery")
 }
 
-// Deliveries returns the newest receipts for lines first to last of a sending, in order of line and message.
-func (s *Store) Deliveries(id campaign.ID, first, last uint32) ([]campaign.Delivery, error) {
-	n, err := number(id)
-	if err != nil {
-		return nil, err
-	}
-	var list []campaign.Delivery
-	err = s.view(func(t *tx) error {
-		list = list[:0]
+// deliveries yields the newest receipts of a sending from a line on, in order of line and message.
+func deliveries(t *db.Tx, n uint64, line uint32) iter.Seq2[campaign.Delivery, error] {
+	return func(yield func(campaign.Delivery, error) bool) {
 		prefix := key8(n)
 		c := t.Bucket(bucketDeliveries).Cursor()
-		for k, v := c.Seek(keyDelivery(n, first, 0)); bytes.HasPrefix(k, prefix); k, v = c.Next() {
-			d, err := decodeDelivery(k, v)
+		for k, v := c.Seek(keyDelivery(n, line, 0)); bytes.HasPrefix(k, prefix); k, v = c.Next() {
+			if d, err := decodeDelivery(k, v); !yield(d, err) {
+				return
+			}
+		}
+	}
+}
+
+// Deliveries returns the newest receipts for lines first to last of a sending, in order of line and message.
+func (s *Receipts) Deliveries(id campaign.ID, first, last uint32) ([]campaign.Delivery, error) {
+	var list []campaign.Delivery
+	err := s.db.View(func(t *db.Tx) error {
+		for d, err := range deliveries(t, id.Number(), first) {
 			if err != nil {
 				return err
 			}
@@ -265,20 +268,16 @@ func (s *Store) Deliveries(id campaign.ID, first, last uint32) ([]campaign.Deliv
 }
 
 // StaleReports returns the sendings whose files in done/ or failed/ lack some of their receipts.
-func (s *Store) StaleReports() ([]campaign.ID, error) {
+func (s *Receipts) StaleReports() ([]campaign.ID, error) {
 	var late []campaign.ID
-	err := s.view(func(t *tx) error {
-		late = late[:0]
+	err := s.db.View(func(t *db.Tx) error {
 		return t.Bucket(bucketReceiptCounts).ForEach(func(k, v []byte) error {
 			c, err := decodeReceiptCounts(v)
 			if err != nil || c.version == c.reported {
 				return err
 			}
-			head, err := t.header(binary.BigEndian.Uint64(k))
-			if errors.Is(err, ErrNotFound) {
-				return nil // being removed
-			}
-			if err == nil && head.Filed {
+			head, err := s.sendings.Header(t, binary.BigEndian.Uint64(k))
+			if head != nil && head.Filed { // nil: being removed
 				late = append(late, head.ID)
 			}
 			return err
@@ -291,20 +290,17 @@ func (s *Store) StaleReports() ([]campaign.ID, error) {
 }
 
 // MarkReported records that a sending's files show its receipts up to a version, the ReceiptVersion when they were written.
-func (s *Store) MarkReported(id campaign.ID, version uint64) error {
+func (s *Receipts) MarkReported(id campaign.ID, version uint64) error {
 	if version == 0 {
 		return nil
 	}
-	n, err := number(id)
-	if err != nil {
-		return err
-	}
-	return s.update(func(t *tx) error {
-		c, err := t.receiptCounts(n)
+	n := id.Number()
+	return s.db.Update(func(t *db.Tx) error {
+		c, err := countsOf(t, n)
 		if err != nil || c.version == 0 || c.reported >= version {
 			return err
 		}
 		c.reported = min(version, c.version)
-		return t.Bucket(bucketReceiptCounts).Put(key8(n), c.encode())
+		return c.put(t, n)
 	})
 }

@@ -1,4 +1,4 @@
-package store
+package inbound
 
 import (
 	"bytes"
@@ -26,15 +26,15 @@ type Reply = campaign.Reply
 // NewReply is a reply that isn't matched to a sending yet.
 type NewReply struct {
 	Reply
-	UserID string    `json:"userId,omitempty"` // the contact's user id, "" if it isn't known
-	Places []Place   `json:"places"`           // the channels that it may answer
-	Came   time.Time `json:"came"`             // set by AddReplies
+	UserID string         `json:"userId,omitempty"` // the contact's user id, "" if it isn't known
+	Places []optout.Place `json:"places"`           // the channels that it may answer
+	Came   time.Time      `json:"came"`             // set by AddReplies
 }
 
 // AddReplies stores replies durably. They belong to no sending until MatchReplies has found one.
 // One that comes again with the same ID is stored once.
-func (s *Store) AddReplies(list []NewReply) error {
-	err := s.update(func(t *tx) error {
+func (s Replies) AddReplies(list []NewReply) error {
+	err := s.db.Update(func(t *db.Tx) error {
 		for _, r := range list {
 			r.Came = now()
 			value, err := json.Marshal(r)
@@ -65,13 +65,13 @@ type MatchedReplies struct {
 // reply. Replies that came before settled and belong to no sending are deleted: by then the
 // message that they may quote has its provider's id. Only those by a user id whose contact
 // isn't known stay for 7 days. It reads every sending of the last 7 days, so don't call it for every reply.
-func (s *Store) MatchReplies(settled time.Time) (done MatchedReplies, err error) {
+func (s Replies) MatchReplies(settled time.Time) (done MatchedReplies, err error) {
 	for from := []byte{}; from != nil; {
-		m := replyMatcher{optOuts: s.Table, key: s.PlaceKey(), quoted: map[string][]*replyMatch{}, byContact: map[string][]*replyMatch{}}
-		if err := s.view(func(t *tx) (err error) { from, err = m.read(t, from); return err }); err != nil || len(m.all) == 0 {
+		m := replyMatcher{optOuts: s.optOuts, key: s.optOuts.PlaceKey(), quoted: map[string][]*replyMatch{}, byContact: map[string][]*replyMatch{}}
+		if err := s.db.View(func(t *db.Tx) (err error) { from, err = m.read(t, from); return err }); err != nil || len(m.all) == 0 {
 			return done, err
 		}
-		one, err := s.matchReplies(&m, settled)
+		one, err := s.match(&m, settled)
 		if err != nil {
 			return done, fmt.Errorf("match replies: %w", err)
 		}
@@ -80,8 +80,8 @@ func (s *Store) MatchReplies(settled time.Time) (done MatchedReplies, err error)
 	return done, nil
 }
 
-func (s *Store) matchReplies(m *replyMatcher, settled time.Time) (done MatchedReplies, err error) {
-	heads, err := s.Sendings(Filter{})
+func (s Replies) match(m *replyMatcher, settled time.Time) (done MatchedReplies, err error) {
+	heads, err := s.sendings.Newest()
 	if err != nil {
 		return done, err
 	}
@@ -89,20 +89,26 @@ func (s *Store) matchReplies(m *replyMatcher, settled time.Time) (done MatchedRe
 		if head.StartedAt.IsZero() || !head.FinishedAt.IsZero() && now().Sub(head.FinishedAt) > 2*replyReach {
 			continue
 		}
-		if err := m.search(s, head); err != nil {
+		if err := s.sendings.EachChunk(head.ID, m.searcher(head)); err != nil {
 			return done, err
 		}
 	}
-	err = s.update(func(t *tx) error {
+	err = s.db.Update(func(t *db.Tx) error {
 		done = MatchedReplies{}
 		for _, one := range m.all {
-			if one.sending != 0 && t.Bucket(bucketSendings).Get(key8(one.sending)) == nil {
-				one.sending = 0 // it was removed meanwhile
+			if one.sending != 0 {
+				head, err := s.sendings.Header(t, one.sending)
+				if err != nil {
+					return err
+				}
+				if head == nil {
+					one.sending = 0 // it was removed meanwhile
+				}
 			}
 			switch {
 			case one.sending != 0:
 				done.Matched++
-				if err := t.putReply(one); err != nil {
+				if err := putReply(t, one); err != nil {
 					return err
 				}
 			case !one.reply.Came.Before(settled):
@@ -117,13 +123,13 @@ func (s *Store) matchReplies(m *replyMatcher, settled time.Time) (done MatchedRe
 				return err
 			}
 		}
-		return t.countUnmatchedReplies(done.Unmatched)
+		return countUnmatchedReplies(t, done.Unmatched)
 	})
 	return done, err
 }
 
 // countUnmatchedReplies adds to the number of deleted replies. The count begins again after 7 days.
-func (t *tx) countUnmatchedReplies(n int) error {
+func countUnmatchedReplies(t *db.Tx, n int) error {
 	if n == 0 {
 		return nil
 	}
@@ -145,8 +151,8 @@ func decodeUnmatchedReplies(value []byte) (count uint64, since time.Time) {
 
 // UnmatchedReplies returns how many replies of the last 7 days or more belong to no sending and were
 // deleted, since when they were counted, and how many wait for the contact of their user id.
-func (s *Store) UnmatchedReplies() (deleted uint64, since time.Time, waiting int, err error) {
-	err = s.view(func(t *tx) error {
+func (s Replies) UnmatchedReplies() (deleted uint64, since time.Time, waiting int, err error) {
+	err = s.db.View(func(t *db.Tx) error {
 		deleted, since = decodeUnmatchedReplies(t.Bucket(db.Meta).Get(metaUnmatchedReplies))
 		waiting = t.Bucket(bucketNewReplies).Stats().KeyN
 		return nil
@@ -155,25 +161,25 @@ func (s *Store) UnmatchedReplies() (deleted uint64, since time.Time, waiting int
 }
 
 // putReply stores a reply with its sending, whose files lack it now.
-func (t *tx) putReply(one *replyMatch) error {
+func putReply(t *db.Tx, one *replyMatch) error {
 	one.reply.Line, one.reply.ContactCode, one.reply.Reference = one.line, one.contact, one.reference
 	value, err := json.Marshal(one.reply.Reply)
 	if err != nil {
 		return err
 	}
-	key := append(keyTimeline(int64(one.sending), uint64(max(one.reply.At.UnixMilli(), 0))), one.reply.ID...)
+	key := append(binary.BigEndian.AppendUint64(key8(one.sending), uint64(max(one.reply.At.UnixMilli(), 0))), one.reply.ID...)
 	if t.Bucket(bucketReplies).Get(key) != nil {
 		return nil // a provider repeats itself
 	}
 	if err := t.Bucket(bucketReplies).Put(key, value); err != nil {
 		return err
 	}
-	counts, err := t.receiptCounts(one.sending)
+	counts, err := countsOf(t, one.sending)
 	if err != nil {
 		return err
 	}
 	counts.version++
-	return t.Bucket(bucketReceiptCounts).Put(key8(one.sending), counts.encode())
+	return counts.put(t, one.sending)
 }
 
 // replyMatch is a new reply and the row that it belongs to.
@@ -190,20 +196,20 @@ type replyMatch struct {
 // replyMatcher is one run of MatchReplies.
 type replyMatcher struct {
 	optOuts   *optout.Table
-	key       func(dst []byte, place Place, contact []byte) []byte
+	key       func(dst []byte, place optout.Place, contact []byte) []byte
 	all       []*replyMatch
 	quoted    map[string][]*replyMatch // by the provider's id of a message
 	byContact map[string][]*replyMatch // by application, channel and normal form
 }
 
 // read reads a page of new replies, and returns where the next one begins, nil at the end.
-func (m *replyMatcher) read(t *tx, from []byte) (next []byte, err error) {
+func (m *replyMatcher) read(t *db.Tx, from []byte) (next []byte, err error) {
 	c := t.Bucket(bucketNewReplies).Cursor()
 	k, v := c.Seek(from)
 	for ; k != nil && len(m.all) < unmatchedPage; k, v = c.Next() {
 		one := &replyMatch{}
 		if err := json.Unmarshal(v, &one.reply); err != nil {
-			return nil, fmt.Errorf("read reply: %w: %w", ErrDamaged, err)
+			return nil, fmt.Errorf("read reply: %w: %w", db.ErrDamaged, err)
 		}
 		m.add(t, one)
 	}
@@ -211,14 +217,14 @@ func (m *replyMatcher) read(t *tx, from []byte) (next []byte, err error) {
 }
 
 // add adds a reply under its quoted message and under every name of its contact.
-func (m *replyMatcher) add(t *tx, one *replyMatch) {
+func (m *replyMatcher) add(t *db.Tx, one *replyMatch) {
 	m.all = append(m.all, one)
 	r := &one.reply
 	if r.Quoted != "" {
 		m.quoted[r.Quoted] = append(m.quoted[r.Quoted], one)
 	}
-	known := m.optOuts.KnownContact(t.Tx, r.UserID)
-	names := append(m.optOuts.OtherNames(t.Tx, r.ContactCode), r.ContactCode, r.UserID, known)
+	known := m.optOuts.KnownContact(t, r.UserID)
+	names := append(m.optOuts.OtherNames(t, r.ContactCode), r.ContactCode, r.UserID, known)
 	one.unknown = r.ContactCode == "" && known == ""
 	for _, place := range r.Places {
 		keys := map[string]bool{}
@@ -233,11 +239,11 @@ func (m *replyMatcher) add(t *tx, one *replyMatch) {
 	}
 }
 
-// search looks for the rows of one sending to which replies belong.
-func (m *replyMatcher) search(s *Store, head *campaign.Sending) error {
+// searcher returns a function that looks in the chunks of one sending for the rows to which replies belong.
+func (m *replyMatcher) searcher(head *campaign.Sending) func(*campaign.Rows, []campaign.MessageStatus, []campaign.Entry) error {
 	n := head.ID.Number()
 	var key []byte
-	return s.EachChunk(head.ID, func(rows *campaign.Rows, statuses []campaign.MessageStatus, entries []campaign.Entry) error {
+	return func(rows *campaign.Rows, statuses []campaign.MessageStatus, entries []campaign.Entry) error {
 		set := func(one *replyMatch, i int, quote bool) {
 			one.sending, one.byQuote, one.line, one.contact = n, quote, rows.Lines[i], string(rows.Contacts.At(i))
 			one.reference = string(head.RowReference(rows, i))
@@ -254,7 +260,7 @@ func (m *replyMatcher) search(s *Store, head *campaign.Sending) error {
 			if o := statuses[i*stride].Outcome(); o != campaign.Sent && o != campaign.Unknown {
 				continue
 			}
-			key = m.key(key[:0], Place{Application: head.ApplicationID, ChannelType: head.Channels[rows.Channels[i]]}, rows.Contacts.At(i))
+			key = m.key(key[:0], optout.Place{Application: head.ApplicationID, ChannelType: head.Channels[rows.Channels[i]]}, rows.Contacts.At(i))
 			for _, one := range m.byContact[string(key)] {
 				late := !head.FinishedAt.IsZero() && one.reply.At.Sub(head.FinishedAt) > replyReach
 				if one.sending == 0 && !late && !one.reply.At.Before(head.StartedAt.Add(-replySkew)) {
@@ -263,32 +269,29 @@ func (m *replyMatcher) search(s *Store, head *campaign.Sending) error {
 			}
 		}
 		return nil
-	})
+	}
 }
 
 // EachReply calls fn with the replies to a sending, in order of arrival by the provider's clock.
-func (s *Store) EachReply(id campaign.ID, fn func(Reply) error) error {
-	n, err := number(id)
-	if err != nil {
-		return err
-	}
-	return s.db.EachPage(bucketReplies, key8(n), key8(n), func(_, value []byte) error {
+func (s Replies) EachReply(id campaign.ID, fn func(Reply) error) error {
+	prefix := key8(id.Number())
+	return s.db.EachPage(bucketReplies, prefix, prefix, func(_, value []byte) error {
 		var r Reply
 		if err := json.Unmarshal(value, &r); err != nil {
-			return fmt.Errorf("read replies of %s: %w: %w", id, ErrDamaged, err)
+			return fmt.Errorf("read replies of %s: %w: %w", id, db.ErrDamaged, err)
 		}
 		return fn(r)
 	})
 }
 
-// removeReplies removes the replies of a contact, matched or not: same reports whether a reply is one of them.
-func (t *tx) removeReplies(same func(contactCode string) bool) error {
+// RemoveReplies removes the replies of a contact, matched or not: same reports whether a reply is one of them.
+func RemoveReplies(t *db.Tx, same func(contactCode string) bool) error {
 	for _, name := range [][]byte{bucketReplies, bucketNewReplies} {
 		var gone [][]byte
 		if err := t.Bucket(name).ForEach(func(k, v []byte) error {
 			var r NewReply
 			if err := json.Unmarshal(v, &r); err != nil {
-				return fmt.Errorf("read reply: %w: %w", ErrDamaged, err)
+				return fmt.Errorf("read reply: %w: %w", db.ErrDamaged, err)
 			}
 			if same(r.ContactCode) || same(r.UserID) {
 				gone = append(gone, bytes.Clone(k))

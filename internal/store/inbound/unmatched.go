@@ -1,4 +1,4 @@
-package store
+package inbound
 
 import (
 	"encoding/binary"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/store/db"
 )
 
 // unmatchedReceipt is a receipt without one of our keys. Most are about messages that other
@@ -25,7 +26,7 @@ const (
 	matchReach = 7 * 24 * time.Hour
 )
 
-func (t *tx) putUnmatched(r *Receipt) error {
+func putUnmatched(t *db.Tx, r *Receipt) error {
 	b := t.Ascending(bucketUnmatched)
 	seq, err := b.NextSequence()
 	if err != nil {
@@ -39,13 +40,13 @@ func (t *tx) putUnmatched(r *Receipt) error {
 }
 
 // unmatched returns the oldest unmatched receipts by number.
-func (t *tx) unmatched() (map[uint64]*unmatchedReceipt, error) {
+func readUnmatched(t *db.Tx) (map[uint64]*unmatchedReceipt, error) {
 	all := map[uint64]*unmatchedReceipt{}
 	c := t.Bucket(bucketUnmatched).Cursor()
 	for k, v := c.First(); k != nil && len(all) < unmatchedPage; k, v = c.Next() {
 		one := &unmatchedReceipt{}
 		if err := json.Unmarshal(v, one); err != nil {
-			return nil, fmt.Errorf("read unmatched receipt: %w: %w", ErrDamaged, err)
+			return nil, fmt.Errorf("read unmatched receipt: %w: %w", db.ErrDamaged, err)
 		}
 		all[binary.BigEndian.Uint64(k)] = one
 	}
@@ -57,10 +58,10 @@ func (t *tx) unmatched() (map[uint64]*unmatchedReceipt, error) {
 // arrived before settled and match nothing are deleted: by then the result that stores the
 // provider's id is committed. It returns what it recorded and how many receipts are left.
 // It reads every such sending, a chunk at a time, so don't call it for every receipt.
-func (s *Store) MatchReceipts(settled time.Time) (results []ReceiptResult, left int, err error) {
+func (s *Receipts) MatchReceipts(settled time.Time) (results []ReceiptResult, left int, err error) {
 	var all map[uint64]*unmatchedReceipt
-	err = s.view(func(t *tx) error {
-		all, err = t.unmatched()
+	err = s.db.View(func(t *db.Tx) error {
+		all, err = readUnmatched(t)
 		return err
 	})
 	if err != nil || len(all) == 0 {
@@ -70,7 +71,7 @@ func (s *Store) MatchReceipts(settled time.Time) (results []ReceiptResult, left 
 	for _, one := range all {
 		want[one.Provider] = append(want[one.Provider], one)
 	}
-	heads, err := s.Sendings(Filter{})
+	heads, err := s.sendings.Newest()
 	if err != nil {
 		return nil, 0, err
 	}
@@ -82,9 +83,9 @@ func (s *Store) MatchReceipts(settled time.Time) (results []ReceiptResult, left 
 			return nil, 0, err
 		}
 	}
-	err = s.update(func(t *tx) error {
+	err = s.db.Update(func(t *db.Tx) error {
 		results, left = results[:0], len(all)
-		b := receiptTargets{t: t, known: map[uint64]*receiptTarget{}}
+		b := receiptTargets{t: t, header: s.sendings.Header, known: map[uint64]*receiptTarget{}}
 		for seq, one := range all {
 			if one.Key == "" && !one.ReceivedAt.Before(settled) {
 				continue
@@ -110,8 +111,8 @@ func (s *Store) MatchReceipts(settled time.Time) (results []ReceiptResult, left 
 }
 
 // matchIn sets the keys of the receipts that belong to a sending's messages.
-func (s *Store) matchIn(head *campaign.Sending, want map[string][]*unmatchedReceipt) error {
-	return s.EachChunk(head.ID, func(rows *campaign.Rows, _ []campaign.MessageStatus, entries []campaign.Entry) error {
+func (s *Receipts) matchIn(head *campaign.Sending, want map[string][]*unmatchedReceipt) error {
+	return s.sendings.EachChunk(head.ID, func(rows *campaign.Rows, _ []campaign.MessageStatus, entries []campaign.Entry) error {
 		for i := range entries {
 			e := &entries[i]
 			for _, one := range want[e.Provider] {
@@ -126,20 +127,21 @@ func (s *Store) matchIn(head *campaign.Sending, want map[string][]*unmatchedRece
 
 // ContactOf returns the contact of a message's key, "" if this store has no such message.
 // It reads the sending's rows up to that one.
-func (s *Store) ContactOf(key string) (string, error) {
+func (s *Receipts) ContactOf(key string) (string, error) {
 	id, tag, line, _, ok := campaign.ParseKey(key)
 	if !ok {
 		return "", nil
 	}
-	head, err := s.Header(id)
-	if errors.Is(err, ErrNotFound) || err == nil && head.Tag != tag {
-		return "", nil
-	}
-	if err != nil {
+	var head *campaign.Sending
+	err := s.db.View(func(t *db.Tx) (err error) {
+		head, err = s.sendings.Header(t, id.Number())
+		return err
+	})
+	if err != nil || head == nil || head.ID != id || head.Tag != tag {
 		return "", err
 	}
 	contact := ""
-	err = s.EachChunk(id, func(rows *campaign.Rows, _ []campaign.MessageStatus, _ []campaign.Entry) error {
+	err = s.sendings.EachChunk(id, func(rows *campaign.Rows, _ []campaign.MessageStatus, _ []campaign.Entry) error {
 		if rows.Len() == 0 || rows.Lines[rows.Len()-1] < line {
 			return nil
 		}
