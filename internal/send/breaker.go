@@ -17,9 +17,6 @@ const (
 	ChannelHeld      ChannelState = "held"      // an answer rejected every message, e.g. bad credentials
 )
 
-// ChannelStates lists the states of a channel.
-var ChannelStates = []ChannelState{ChannelOK, ChannelTrouble, ChannelThrottled, ChannelHeld}
-
 // circuitBreaker stops a channel while its receiver rejects every message, throttles, or
 // fails. An open breaker lets one message through when its time comes, the probe; the
 // probe's answer closes it or keeps it open. It measures by the monotonic clock.

@@ -6,19 +6,20 @@ import (
 	"testing"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"campaignd/internal/campaign"
 )
 
-// standard is the message as encoding/json writes it.
+// standard is the message as package json writes it.
 func standard(t *testing.T, m *Message) []byte {
 	t.Helper()
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(m); err != nil {
+	out, err := jsonv2.Marshal(m, jsontext.AllowInvalidUTF8(true), jsontext.PreserveRawStrings(true))
+	if err != nil {
 		t.Fatal(err)
 	}
-	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
+	return out
 }
 
 func FuzzEncoder(f *testing.F) {

@@ -18,134 +18,86 @@ const (
 	optedOut     // as badContact, and the contact has opted out
 )
 
-// meaning returns the action for Meta's code, and a text for people: what happened and
-// what to do. Sources differ about the HTTP status of a code, so only the code decides.
+// codeMeaning is the reaction to one of Meta's codes, and a text for people: what happened and what to do.
+type codeMeaning struct {
+	code  int64
+	react action
+	words string
+}
+
+// meaning returns the action for Meta's code, and its text. Sources differ about the HTTP status of a code, so
+// only the code decides.
 func meaning(code int64) (action, string) {
 	if code >= 200 && code <= 299 {
 		return holdChannel, "the token lacks a permission: give its user whatsapp_business_messaging and access to the number"
 	}
-	for _, about := range []func(int64) (action, string){rateMeaning, serverMeaning, accountMeaning, templateMeaning, messageMeaning} {
-		if a, words := about(code); a != unlisted {
-			return a, words
+	for _, m := range meanings() {
+		if m.code == code {
+			return m.react, m.words
 		}
 	}
 	return unlisted, "WhatsApp refused the message"
 }
 
-func rateMeaning(code int64) (action, string) {
-	switch code {
-	case 4:
-		return throttle, "the app makes too many calls"
-	case 613, 80007:
-		return throttle, "the WhatsApp business account makes too many calls"
-	case 130429:
-		return throttle, "the number sends faster than WhatsApp allows it: lower the channel's rate"
-	case 131056:
-		return throttleContact, "too many messages to the same contact in a short time"
-	}
-	return unlisted, ""
-}
+// meanings lists the codes that have a meaning of their own.
+func meanings() []codeMeaning {
+	return []codeMeaning{
+		// Rates.
+		{4, throttle, "the app makes too many calls"},
+		{613, throttle, "the WhatsApp business account makes too many calls"},
+		{80007, throttle, "the WhatsApp business account makes too many calls"},
+		{130429, throttle, "the number sends faster than WhatsApp allows it: lower the channel's rate"},
+		{131056, throttleContact, "too many messages to the same contact in a short time"},
 
-func serverMeaning(code int64) (action, string) {
-	switch code {
-	case 1:
-		return ambiguous, "WhatsApp had an unknown error"
-	case 2, 131016, 133004:
-		return ambiguous, "WhatsApp's service was not available"
-	case 131000:
-		return ambiguous, "something went wrong at WhatsApp"
-	case 131057:
-		return ambiguous, "the WhatsApp business account is in maintenance"
-	}
-	return unlisted, ""
-}
+		// Meta's own service.
+		{1, ambiguous, "WhatsApp had an unknown error"},
+		{2, ambiguous, "WhatsApp's service was not available"},
+		{131016, ambiguous, "WhatsApp's service was not available"},
+		{133004, ambiguous, "WhatsApp's service was not available"},
+		{131000, ambiguous, "something went wrong at WhatsApp"},
+		{131057, ambiguous, "the WhatsApp business account is in maintenance"},
 
-func accountMeaning(code int64) (action, string) {
-	switch code {
-	case 0:
-		return holdToken, "WhatsApp doesn't accept the access token: put a valid one into token_file"
-	case 190:
-		return holdToken, "the access token has expired or was revoked: put a new one into token_file"
-	case 3, 10:
-		return holdChannel, "the app or its token lacks a permission: give it whatsapp_business_messaging"
-	case 131005:
-		return holdChannel, "access denied: the token lacks a permission, or the number belongs to another account"
-	case 368:
-		return holdChannel, "the account is blocked for a time for breaking WhatsApp's rules: see WhatsApp Manager"
-	case 131031:
-		return holdChannel, "the account is locked, for breaking a rule or a wrong PIN: see WhatsApp Manager"
-	case 131042:
-		return holdChannel, "the account can't pay: fix its payment method in WhatsApp Manager"
-	case 131045:
-		return holdChannel, "the number's registration is not valid: register it again"
-	case 33:
-		return holdChannel, "WhatsApp doesn't know the sending number: check phone_number_id"
-	case 131037:
-		return holdChannel, "the sending number's display name is not approved: see WhatsApp Manager"
-	case 131048:
-		return holdChannel, "WhatsApp limits the number because too many of its messages were blocked or reported as spam: see its quality in WhatsApp Manager"
-	case 130497:
-		return holdChannel, "the account may not send to this country"
-	case 133010:
-		return holdChannel, "the number is not registered with the Cloud API: register it"
-	}
-	return unlisted, ""
-}
+		// The account, its number and its token.
+		{0, holdToken, "WhatsApp doesn't accept the access token: put a valid one into token_file"},
+		{190, holdToken, "the access token has expired or was revoked: put a new one into token_file"},
+		{3, holdChannel, "the app or its token lacks a permission: give it whatsapp_business_messaging"},
+		{10, holdChannel, "the app or its token lacks a permission: give it whatsapp_business_messaging"},
+		{131005, holdChannel, "access denied: the token lacks a permission, or the number belongs to another account"},
+		{368, holdChannel, "the account is blocked for a time for breaking WhatsApp's rules: see WhatsApp Manager"},
+		{131031, holdChannel, "the account is locked, for breaking a rule or a wrong PIN: see WhatsApp Manager"},
+		{131042, holdChannel, "the account can't pay: fix its payment method in WhatsApp Manager"},
+		{131045, holdChannel, "the number's registration is not valid: register it again"},
+		{33, holdChannel, "WhatsApp doesn't know the sending number: check phone_number_id"},
+		{131037, holdChannel, "the sending number's display name is not approved: see WhatsApp Manager"},
+		{131048, holdChannel, "WhatsApp limits the number because too many of its messages were blocked or reported as spam: see its quality in WhatsApp Manager"},
+		{130497, holdChannel, "the account may not send to this country"},
+		{133010, holdChannel, "the number is not registered with the Cloud API: register it"},
 
-func templateMeaning(code int64) (action, string) {
-	switch code {
-	case 132000:
-		return holdSending, "the campaign has another number of values than the template: fix the campaign"
-	case 132001:
-		return holdSending, "there is no approved template of this name in this language: check the campaign's name and language"
-	case 132005:
-		return holdSending, "the template's text with its values is too long: shorten it"
-	case 132007:
-		return holdSending, "the template violates WhatsApp's rules: see WhatsApp Manager"
-	case 132012:
-		return holdSending, "the campaign's values have another format than the template's: fix the campaign"
-	case 132069:
-		return later, "WhatsApp limits the template's flow for now"
-	case 134101:
-		return later, "WhatsApp is still preparing the template for marketing messages"
-	case 132015:
-		return holdSending, "WhatsApp has paused the template for its low quality: edit it in WhatsApp Manager, or wait"
-	case 132016:
-		return holdSending, "WhatsApp has disabled the template for its low quality: create another one"
-	}
-	return unlisted, ""
-}
+		// Templates.
+		{132000, holdSending, "the campaign has another number of values than the template: fix the campaign"},
+		{132001, holdSending, "there is no approved template of this name in this language: check the campaign's name and language"},
+		{132005, holdSending, "the template's text with its values is too long: shorten it"},
+		{132007, holdSending, "the template violates WhatsApp's rules: see WhatsApp Manager"},
+		{132012, holdSending, "the campaign's values have another format than the template's: fix the campaign"},
+		{132069, later, "WhatsApp limits the template's flow for now"},
+		{134101, later, "WhatsApp is still preparing the template for marketing messages"},
+		{132015, holdSending, "WhatsApp has paused the template for its low quality: edit it in WhatsApp Manager, or wait"},
+		{132016, holdSending, "WhatsApp has disabled the template for its low quality: create another one"},
 
-func messageMeaning(code int64) (action, string) {
-	switch code {
-	case 100:
-		return permanent, "WhatsApp found something invalid in the message"
-	case 130472:
-		return badContact, "WhatsApp excludes this contact from marketing in an experiment"
-	case 131008:
-		return permanent, "WhatsApp says that a part of the message is missing"
-	case 131009:
-		return permanent, "WhatsApp found an invalid value"
-	case 131021:
-		return badContact, "the contact is the number that sends"
-	case 131026:
-		return badContact, "WhatsApp can't deliver to this contact: the number has no WhatsApp, an old version, or hasn't agreed to its terms"
-	case 131062:
-		return permanent, "this kind of message can't be sent to a user id"
-	case 131047:
-		return permanent, "the contact last wrote more than 24 hours ago: only a template may be sent"
-	case 131051:
-		return permanent, "WhatsApp doesn't accept this type of message"
-	case 131052:
-		return permanent, "WhatsApp couldn't read the file that the message refers to"
-	case 131053:
-		return permanent, "WhatsApp can't use the message's file: its type or content isn't what WhatsApp takes"
-	case 132018:
-		return permanent, "a template's value is empty, has a line break or tab, or too many spaces in a row"
-	case 131049:
-		return refusedToday, "WhatsApp didn't deliver because this contact gets much marketing: not again within 24 hours"
-	case 131050:
-		return optedOut, "the contact has stopped marketing from this number"
+		// The message and its contact.
+		{100, permanent, "WhatsApp found something invalid in the message"},
+		{130472, badContact, "WhatsApp excludes this contact from marketing in an experiment"},
+		{131008, permanent, "WhatsApp says that a part of the message is missing"},
+		{131009, permanent, "WhatsApp found an invalid value"},
+		{131021, badContact, "the contact is the number that sends"},
+		{131026, badContact, "WhatsApp can't deliver to this contact: the number has no WhatsApp, an old version, or hasn't agreed to its terms"},
+		{131062, permanent, "this kind of message can't be sent to a user id"},
+		{131047, permanent, "the contact last wrote more than 24 hours ago: only a template may be sent"},
+		{131051, permanent, "WhatsApp doesn't accept this type of message"},
+		{131052, permanent, "WhatsApp couldn't read the file that the message refers to"},
+		{131053, permanent, "WhatsApp can't use the message's file: its type or content isn't what WhatsApp takes"},
+		{132018, permanent, "a template's value is empty, has a line break or tab, or too many spaces in a row"},
+		{131049, refusedToday, "WhatsApp didn't deliver because this contact gets much marketing: not again within 24 hours"},
+		{131050, optedOut, "the contact has stopped marketing from this number"},
 	}
-	return unlisted, ""
 }

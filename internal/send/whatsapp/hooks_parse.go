@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"strconv"
@@ -185,13 +186,7 @@ func status(raw json.RawMessage, v *hookValue) (receipts.Status, bool) {
 		if i > 0 {
 			continue
 		}
-		said := e.Data.Details
-		if said == "" {
-			said = e.Message
-		}
-		if said == "" {
-			said = e.Title
-		}
+		said := cmp.Or(e.Data.Details, e.Message, e.Title)
 		for _, contact := range []string{s.Recipient, out.UserID} {
 			if contact != "" {
 				said = strings.ReplaceAll(said, contact, "…")

@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 	"unicode/utf8"
@@ -101,21 +102,13 @@ func isReplyType(text string) bool {
 
 // text returns what the contact wrote or chose.
 func (m *hookMessage) text() string {
-	first := func(texts ...string) string {
-		for _, text := range texts {
-			if text != "" {
-				return text
-			}
-		}
-		return ""
-	}
 	switch m.Type {
 	case "text":
 		return m.Text.Body
 	case "button":
 		return m.Button.Text
 	case "interactive":
-		return first(m.Interactive.ButtonReply.Title, m.Interactive.ListReply.Title, m.Interactive.FormReply.Body)
+		return cmp.Or(m.Interactive.ButtonReply.Title, m.Interactive.ListReply.Title, m.Interactive.FormReply.Body)
 	case "reaction":
 		return m.Reaction.Emoji
 	case "image":
@@ -123,9 +116,9 @@ func (m *hookMessage) text() string {
 	case "video":
 		return m.Video.Caption
 	case "document":
-		return first(m.Document.Caption, m.Document.Filename)
+		return cmp.Or(m.Document.Caption, m.Document.Filename)
 	case "location":
-		return first(m.Location.Name, m.Location.Address)
+		return cmp.Or(m.Location.Name, m.Location.Address)
 	}
 	return ""
 }

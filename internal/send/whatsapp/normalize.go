@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -178,7 +179,7 @@ func (f *normalizer) object(path string, v any, known ...string) map[string]fiel
 		return nil
 	}
 	out := map[string]field{}
-	for _, key := range sorted(o) {
+	for _, key := range slices.Sorted(maps.Keys(o)) {
 		at := source.Join(path, key)
 		name := snake(key)
 		if !slices.Contains(known, name) {
@@ -240,15 +241,6 @@ func hint(name string, known []string) string {
 		return fmt.Sprintf("; did you mean %q?", near)
 	}
 	return ""
-}
-
-func sorted(o map[string]any) []string {
-	keys := make([]string, 0, len(o))
-	for k := range o {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // describeValue describes a value in a few words.

@@ -344,7 +344,7 @@ func TestNewRefuses(t *testing.T) {
 		}
 	}
 	c := driver(t, "", func(o *Options) { o.Version, o.BaseURL = "", "" })
-	if got, want := c.base.String(), "https://graph.facebook.com/v23.0"; got != want {
+	if got, want := c.uploads.graph.base.String(), "https://graph.facebook.com/v23.0"; got != want {
 		t.Errorf("address %s, want %s", got, want)
 	}
 	if c.Batch() != 1 {

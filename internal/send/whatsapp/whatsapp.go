@@ -91,7 +91,6 @@ type Refusals interface {
 
 // Channel is the driver. It implements send.Channel.
 type Channel struct {
-	base      *url.URL // with the version
 	client    *httppost.Client
 	tokens    *tokens
 	quota     Quota
@@ -135,7 +134,7 @@ func New(o Options) (*Channel, error) {
 	base := u.JoinPath(o.Version)
 	t := &tokens{current: o.Token, read: o.ReadToken}
 	return &Channel{
-		base: base, templates: newTemplateCache(o, newGraph(base, t, graphTimeout)),
+		templates: newTemplateCache(o, newGraph(base, t, graphTimeout)),
 		client: httppost.New(httppost.Options{URL: base.JoinPath(o.PhoneNumberID, "messages"), Timeout: o.Timeout,
 			Header:      http.Header{"Content-Type": {"application/json"}, "User-Agent": {"campaignd"}},
 			Connections: o.Concurrency, Tracer: o.Tracer}),
