@@ -17,7 +17,8 @@
 //
 // The dialogue is written over net/textproto, because everything above goes by the step that
 // a failure came at: a client that sends a whole message in one call hides whether the end of
-// the data was written, and a message in doubt would be sent twice or never.
+// the data was written, and a message in doubt would be sent twice or never. It also costs half
+// as much CPU time again (docs/decisions/0043-mail-dialogue.md).
 package smtp
 
 import (
