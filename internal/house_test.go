@@ -28,11 +28,12 @@ var may = map[string][]string{
 	"plan/document":   {"display", "calendar", "campaign", "source"},
 	"plan/csvfile":    {"campaign", "display"},
 	"plan/recipients": {"campaign", "contact", "display", "plan/document", "plan/csvfile"},
-	"store":           {"campaign", "codec", "failpoint", "plan", "store/db", "store/inbound", "store/optout", "store/quota", "store/tables"},
+	"store":           {"campaign", "codec", "failpoint", "plan", "store/db", "store/inbound", "store/optout", "store/quota", "store/slots", "store/tables"},
 	"store/db":        {"codec", "failpoint", "safeio"},
 	"store/inbound":   {"campaign", "codec", "store/db", "store/optout"},
 	"store/optout":    {"campaign", "codec", "store/db"},
 	"store/quota":     {"store/db"},
+	"store/slots":     {"campaign", "codec", "plan", "store/db"},
 	"store/tables":    {"campaign", "store/db"},
 	"send":            {"display", "calendar", "campaign", "failpoint", "plan", "safeio"},
 	"send/drivers":    {"config"}, // and every driver

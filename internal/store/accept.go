@@ -10,6 +10,8 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/plan"
+	"campaignd/internal/store/db"
+	"campaignd/internal/store/slots"
 )
 
 // Terms are the conditions of an acceptance.
@@ -33,7 +35,7 @@ type Terms struct {
 // Planned where they are 0. A dry run reserves nothing and is completed at once; its
 // slices are stored for the report.
 func (s *Store) Accept(head *campaign.Sending, terms Terms) ([]campaign.Slice, error) {
-	var list []slice
+	var list []slots.Slice
 	saved := *head
 	err := s.update(func(t *tx) error {
 		n, err := t.checking(head.ID)
@@ -55,7 +57,7 @@ func (s *Store) Accept(head *campaign.Sending, terms Terms) ([]campaign.Slice, e
 		if list, err = t.place(head, terms); err != nil {
 			return err
 		}
-		if err := t.putSlices(n, list); err != nil {
+		if err := slots.Put(t.Tx, n, list); err != nil {
 			return err
 		}
 		failpoint.At(failpoint.SlotsBooked)
@@ -87,11 +89,8 @@ func (s *Store) Accept(head *campaign.Sending, terms Terms) ([]campaign.Slice, e
 		*head = saved
 		return nil, err
 	}
-	return campaignSlices(list), nil
+	return slots.Plain(list), nil
 }
-
-// errLayout is returned when a header contradicts itself or its rows.
-var errLayout = errors.New("the sending's numbers don't agree")
 
 // fillLayout fills in and checks the header fields that decide the layout of statuses and counters.
 func fillLayout(head *campaign.Sending) error {
@@ -109,15 +108,15 @@ func fillLayout(head *campaign.Sending) error {
 	}
 	switch {
 	case len(head.Channels) == 0 || least == 0 || most > campaign.MaxMessages || len(head.Channels) > 255:
-		return fmt.Errorf("%w: %d channels with %d to %d messages a recipient", errLayout, len(head.Channels), least, most)
+		return fmt.Errorf("%w: %d channels with %d to %d messages a recipient", slots.ErrLayout, len(head.Channels), least, most)
 	case head.Messages != most:
-		return fmt.Errorf("%w: %d messages a recipient, its contents make %d", errLayout, head.Messages, most)
+		return fmt.Errorf("%w: %d messages a recipient, its contents make %d", slots.ErrLayout, head.Messages, most)
 	case head.Rows.Accepted == 0:
-		return fmt.Errorf("%w: no recipient", errLayout)
+		return fmt.Errorf("%w: no recipient", slots.ErrLayout)
 	case head.Planned > all || head.Planned < uint64(head.Rows.Accepted)*uint64(least):
-		return fmt.Errorf("%w: %d messages planned for %d recipients", errLayout, head.Planned, head.Rows.Accepted)
+		return fmt.Errorf("%w: %d messages planned for %d recipients", slots.ErrLayout, head.Planned, head.Rows.Accepted)
 	case head.ScheduledAt.IsZero():
-		return fmt.Errorf("%w: it has no time", errLayout)
+		return fmt.Errorf("%w: it has no time", slots.ErrLayout)
 	}
 	return nil
 }
@@ -125,7 +124,7 @@ func fillLayout(head *campaign.Sending) error {
 // countRows checks that every row is stored before anything is promised.
 func (t *tx) countRows(n uint64, head *campaign.Sending) error {
 	rows, want := uint32(0), head.Rows.Accepted
-	prefix := key8(n)
+	prefix := db.Key8(n)
 	c := t.Bucket(bucketChunks).Cursor()
 	for k, v := c.Seek(prefix); len(k) == 12 && string(k[:8]) == string(prefix); k, v = c.Next() {
 		have, err := chunkRows(v)
@@ -133,24 +132,24 @@ func (t *tx) countRows(n uint64, head *campaign.Sending) error {
 			return err
 		}
 		if binary.BigEndian.Uint32(k[8:]) != rows/campaign.ChunkRows || rows%campaign.ChunkRows != 0 {
-			return fmt.Errorf("%w: chunk %d is missing or short", errLayout, rows/campaign.ChunkRows)
+			return fmt.Errorf("%w: chunk %d is missing or short", slots.ErrLayout, rows/campaign.ChunkRows)
 		}
 		rows += uint32(have)
 	}
 	if rows != want {
-		return fmt.Errorf("%w: %d rows stored, %d accepted", errLayout, rows, want)
+		return fmt.Errorf("%w: %d rows stored, %d accepted", slots.ErrLayout, rows, want)
 	}
 	return nil
 }
 
 // place makes the slices of a sending and reserves their slots.
-func (t *tx) place(head *campaign.Sending, terms Terms) ([]slice, error) {
+func (t *tx) place(head *campaign.Sending, terms Terms) ([]slots.Slice, error) {
 	head.Sliced = terms.Grid != nil && terms.Place != nil
 	all := head.Rows.Accepted
 	if !head.Sliced {
-		return []slice{{Slice: campaign.Slice{Start: head.ScheduledAt.UTC(), Rows: all, Recipients: all}}}, nil
+		return []slots.Slice{{Slice: campaign.Slice{Start: head.ScheduledAt.UTC(), Rows: all, Recipients: all}}}, nil
 	}
-	table, err := t.slotTable(head.ApplicationID, terms.Grid.Slot)
+	table, err := slots.In(t.Tx, ownerOf, head.ApplicationID, terms.Grid.Slot)
 	if err != nil {
 		return nil, err
 	}
@@ -158,42 +157,25 @@ func (t *tx) place(head *campaign.Sending, terms Terms) ([]slice, error) {
 	if err != nil {
 		return nil, err
 	}
-	var list []slice
+	var list []slots.Slice
 	first := uint32(0)
 	for _, p := range placements {
 		if p.Recipients == 0 || p.Recipients > all-first {
-			return nil, fmt.Errorf("%w: slots for more than %d recipients", errLayout, all)
+			return nil, fmt.Errorf("%w: slots for more than %d recipients", slots.ErrLayout, all)
 		}
-		one := slice{Slice: campaign.Slice{Start: p.Start.UTC(), End: p.End.UTC(), First: first, Rows: p.Recipients, Recipients: p.Recipients}}
+		one := slots.Slice{Slice: campaign.Slice{Start: p.Start.UTC(), End: p.End.UTC(), First: first, Rows: p.Recipients, Recipients: p.Recipients}}
 		first += p.Recipients
 		if !head.DryRun {
-			if err := table.reserveNew(&one, p.Slot, terms.Grid.Capacity, head.Messages); err != nil {
+			if err := table.Reserve(&one, p.Slot, terms.Grid.Capacity, head.Messages); err != nil {
 				return nil, err
 			}
 		}
 		list = append(list, one)
 	}
 	if first != all {
-		return nil, fmt.Errorf("%w: slots for %d of %d recipients", errLayout, first, all)
+		return nil, fmt.Errorf("%w: slots for %d of %d recipients", slots.ErrLayout, first, all)
 	}
-	return list, nil
-}
-
-// reserveNew reserves a new slice's slot, and fails if the slot lacks room.
-func (b *slotTable) reserveNew(one *slice, slot int64, capacity uint32, messages int) error {
-	want := uint64(one.Recipients) * uint64(messages)
-	if grid := (plan.Grid{Slot: b.slot}); grid.Number(one.Start) != slot || !one.End.Equal(grid.Start(slot+1)) {
-		return fmt.Errorf("%w: a slice from %s to %s in slot %d", errLayout, one.Start, one.End, slot)
-	}
-	var have [1]uint32
-	if err := b.Reserved(slot, have[:]); err != nil {
-		return err
-	}
-	if want+uint64(have[0]) > uint64(capacity) {
-		return fmt.Errorf("%w: %d messages more in slot %d, which holds %d of %d", errLayout, want, slot, have[0], capacity)
-	}
-	one.reserved = uint32(want)
-	return b.addReserved(one, int64(want))
+	return list, table.Close()
 }
 
 // refuseDuplicate looks for an earlier acceptance of the same drop (docs/contract.md 2).
@@ -242,7 +224,7 @@ func (t *tx) latestAcceptance(digest string) (uint64, time.Time, error) {
 	}
 	for value := t.Bucket(bucketDigests).Get(key); len(value) >= digestEntry; value = value[digestEntry:] {
 		n := binary.BigEndian.Uint64(value)
-		head := t.Bucket(bucketSendings).Get(key8(n))
+		head := t.Bucket(bucketSendings).Get(db.Key8(n))
 		if len(head) < headerFixed {
 			continue // removed by retention
 		}
@@ -284,7 +266,7 @@ func (t *tx) putDigest(n uint64, head *campaign.Sending) error {
 func digestKey(digest string) ([]byte, error) {
 	key, err := hex.DecodeString(digest)
 	if err != nil || len(key) != 32 {
-		return nil, fmt.Errorf("%w: the digest is no SHA-256 in hex", errLayout)
+		return nil, fmt.Errorf("%w: the digest is no SHA-256 in hex", slots.ErrLayout)
 	}
 	return key, nil
 }
@@ -303,7 +285,7 @@ func (s *Store) Refuse(head *campaign.Sending, state campaign.State, reason stri
 		}
 		rec := &record{id: head.ID, state: campaign.StateChecking, due: offTimeline}
 		if state == campaign.StateRejected {
-			if err := t.dropPrefix(bucketChunks, key8(n)); err != nil {
+			if err := t.dropPrefix(bucketChunks, db.Key8(n)); err != nil {
 				return err
 			}
 			head.Planned = 0

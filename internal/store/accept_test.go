@@ -11,6 +11,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/plan"
+	"campaignd/internal/store/slots"
 )
 
 var digestA = strings.Repeat("0a", 32)
@@ -127,7 +128,7 @@ func TestDryRunBooksNothing(t *testing.T) {
 	}
 	verify(t, s)
 	shares, err := s.SendingsInSlots(1, grid.Slot, grid.Number(d.at), 5)
-	want := []Share{{b.ID, grid.Number(d.at), 10}, {b.ID, grid.Number(d.at) + 1, 10}, {b.ID, grid.Number(d.at) + 2, 5}}
+	want := []Share{{Sending: b.ID, Slot: grid.Number(d.at), Messages: 10}, {Sending: b.ID, Slot: grid.Number(d.at) + 1, Messages: 10}, {Sending: b.ID, Slot: grid.Number(d.at) + 2, Messages: 5}}
 	switch {
 	case err != nil:
 		t.Errorf("shares: %v", err)
@@ -207,7 +208,7 @@ func TestAcceptRefusesWhatDoesNotAgree(t *testing.T) {
 			if c.terms != nil {
 				terms = c.terms
 			}
-			if _, err := s.Accept(head, *terms); !errors.Is(err, errLayout) {
+			if _, err := s.Accept(head, *terms); !errors.Is(err, slots.ErrLayout) {
 				t.Errorf("error %v", err)
 			}
 			wantState(t, s, head.ID, campaign.StateChecking)
@@ -314,7 +315,7 @@ func TestDiscardRows(t *testing.T) {
 	if err := s.EachRefusal(head.ID, func(campaign.Refusal) error { return errors.New("a refusal is left") }); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.Accept(head, Terms{}); !errors.Is(err, errLayout) {
+	if _, err := s.Accept(head, Terms{}); !errors.Is(err, slots.ErrLayout) {
 		t.Errorf("accepted without rows: %v", err)
 	}
 	verify(t, s)

@@ -11,6 +11,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/codec"
+	"campaignd/internal/store/db"
 )
 
 // Packed is a chunk of rows ready to be stored.
@@ -96,13 +97,13 @@ func (s *Store) AppendRefusals(id campaign.ID, refusals []campaign.Refusal) erro
 		b := t.Ascending(bucketRefusals)
 		seq := uint32(0)
 		c := b.Cursor()
-		k, _ := c.Seek(key8(n + 1))
+		k, _ := c.Seek(db.Key8(n + 1))
 		if k == nil {
 			k, _ = c.Last()
 		} else {
 			k, _ = c.Prev()
 		}
-		if len(k) == 12 && bytes.HasPrefix(k, key8(n)) {
+		if len(k) == 12 && bytes.HasPrefix(k, db.Key8(n)) {
 			seq = binary.BigEndian.Uint32(k[8:]) + 1
 		}
 		for i, value := range values {
@@ -208,7 +209,7 @@ func (s *Store) DiscardRows(id campaign.ID) error {
 		}
 		dropped := 0
 		for _, bucket := range [][]byte{bucketChunks, bucketRefusals} {
-			some, err := t.dropSome(bucket, key8(n), math.MaxInt)
+			some, err := t.dropSome(bucket, db.Key8(n), math.MaxInt)
 			if err != nil {
 				return err
 			}

@@ -70,7 +70,7 @@ func TestAttemptsAfterAnUpgrade(t *testing.T) {
 		s := openTest(t)
 		accept(t, s, draft{rows: 8}, &plan.Grid{Slot: slot, Capacity: 6})
 		if err := s.update(func(t *tx) error {
-			if err := t.DeleteBucket(bucketAttempts); err != nil {
+			if err := t.DeleteBucket([]byte("attempts")); err != nil {
 				return err
 			}
 			return t.Bucket(db.Meta).Put([]byte("version"), binary.BigEndian.AppendUint32(nil, 5))

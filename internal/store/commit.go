@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/store/db"
 )
 
 // committer puts concurrent commits into one transaction. The first caller leads: it
@@ -78,7 +79,7 @@ func (s *Store) lead(own *commitRequest) {
 	g.last = len(batch)
 	g.mu.Unlock()
 
-	acknowledged, err := s.db.Commit(s.writing(func(t *tx) error { return t.writeBatch(batch) }))
+	acknowledged, err := s.db.Commit(func(t *db.Tx) error { return (&tx{Tx: t, s: s}).writeBatch(batch) })
 	g.mu.Lock()
 	if len(g.queue) > 0 {
 		g.queue[0].done <- true

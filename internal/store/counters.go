@@ -2,20 +2,19 @@ package store
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/codec"
+	"campaignd/internal/store/db"
 )
 
 // counters returns the counters of a sending, all zero if it has none yet.
 func (t *tx) counters(n uint64) (counters, error) {
-	value := t.Bucket(bucketCounts).Get(key8(n))
+	value := t.Bucket(bucketCounts).Get(db.Key8(n))
 	if value == nil {
 		return counters{}, nil
 	}
@@ -23,23 +22,7 @@ func (t *tx) counters(n uint64) (counters, error) {
 }
 
 func (t *tx) putCounters(n uint64, b *counters) error {
-	return t.Ascending(bucketCounts).Put(key8(n), b.encode())
-}
-
-// slices returns the slices of a sending in order of time.
-func (t *tx) slices(n uint64) ([]slice, error) {
-	value := t.Bucket(bucketSlices).Get(key8(n))
-	if value == nil {
-		return nil, nil
-	}
-	return decodeSlices(value)
-}
-
-func (t *tx) putSlices(n uint64, list []slice) error {
-	slices.SortStableFunc(list, func(a, b slice) int {
-		return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.First, b.First))
-	})
-	return t.Ascending(bucketSlices).Put(key8(n), encodeSlices(list))
+	return t.Ascending(bucketCounts).Put(db.Key8(n), b.encode())
 }
 
 // chunk unpacks a chunk into rows.
@@ -118,7 +101,7 @@ func (s *Store) retries(id campaign.ID, limit int) ([]campaign.Entry, error) {
 	}
 	var out []campaign.Entry
 	err = s.view(func(t *tx) error {
-		prefix := key8(n)
+		prefix := db.Key8(n)
 		c := t.Bucket(bucketRetries).Cursor()
 		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix) && len(out) < limit; k, v = c.Next() {
 			r := codec.Reader{B: v}

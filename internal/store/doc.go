@@ -1,10 +1,10 @@
 // Package store keeps campaignd's state in one bbolt file: sendings and their rows,
-// the status and outcome of every message, slots and the timeline. Nobody else knows bbolt.
+// the status and outcome of every message, and the timeline. Nobody else knows bbolt.
 //
 // Packages below it have what needs little or nothing of a sending: db the file, inbound
-// receipts and replies, optout who must not be written to, quota how many contacts were written
-// to in 24 hours, tables the audit trail and other small tables. A Store embeds them, so their
-// methods are its own.
+// receipts and replies, slots the slices and what they reserve, optout who must not be written to,
+// quota how many contacts were written to in 24 hours, tables the audit trail and other small
+// tables. A Store embeds them, so their methods are its own.
 //
 // It doesn't plan, send or touch drop folders. Every transaction leaves the
 // counters balanced. It starts no goroutine.

@@ -11,6 +11,8 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/codec"
 	"campaignd/internal/plan"
+	"campaignd/internal/store/db"
+	"campaignd/internal/store/slots"
 )
 
 // A timeline entry is the instant at which its sending has something to do, or an
@@ -203,11 +205,11 @@ func (t *tx) beforeExpiry(n uint64, due int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	list, err := t.slices(n)
+	list, err := slots.Of(t.Tx, n)
 	if err != nil {
 		return 0, err
 	}
-	if at, _ := plan.Expiry(head, campaignSlices(list), nil); !at.IsZero() {
+	if at, _ := plan.Expiry(head, slots.Plain(list), nil); !at.IsZero() {
 		due = min(due, at.UnixNano())
 	}
 	return due, nil
@@ -247,18 +249,18 @@ func (t *tx) nextDue(n uint64, rec *record, limit int64, remembered bool) (due, 
 		return 0, noDue, nil
 	}
 	due, after = noDue, noDue
-	prefix := key8(n)
+	prefix := db.Key8(n)
 	c := t.Bucket(bucketRetries).Cursor()
 	if k, _ := c.Seek(prefix); len(k) == 21 && bytes.HasPrefix(k, prefix) {
 		due = int64(binary.BigEndian.Uint64(k[8:]))
-		if k, _ := c.Seek(binary.BigEndian.AppendUint64(key8(n), uint64(limit)+1)); len(k) == 21 && bytes.HasPrefix(k, prefix) {
+		if k, _ := c.Seek(binary.BigEndian.AppendUint64(db.Key8(n), uint64(limit)+1)); len(k) == 21 && bytes.HasPrefix(k, prefix) {
 			after = int64(binary.BigEndian.Uint64(k[8:]))
 		}
 	}
 	if b.counts[campaign.Pending] == 0 {
 		return due, after, nil
 	}
-	list, err := t.slices(n)
+	list, err := slots.Of(t.Tx, n)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -309,7 +311,7 @@ type sliceScanner struct {
 // slice scans a slice from its row first on. open is the first row with a Pending
 // message, one.Rows if there is none. waiting reports whether some recipient's next
 // message is Pending, with none before it in flight or Retrying.
-func (s *sliceScanner) slice(one *slice, first uint32) (open uint32, waiting bool, err error) {
+func (s *sliceScanner) slice(one *slots.Slice, first uint32) (open uint32, waiting bool, err error) {
 	open = one.Rows
 	stride := int(s.rec.messages)
 	for row := first; row < one.Rows; {

@@ -8,6 +8,7 @@ import (
 	"campaignd/internal/store/inbound"
 	"campaignd/internal/store/optout"
 	"campaignd/internal/store/quota"
+	"campaignd/internal/store/slots"
 	"campaignd/internal/store/tables"
 )
 
@@ -35,6 +36,9 @@ type (
 	NewReply       = inbound.NewReply
 	MatchedReplies = inbound.MatchedReplies
 )
+
+// Share holds the messages that a sending has reserved in a slot.
+type Share = slots.Share
 
 // Contacts counts the contacts of a moving 24 hours; see quota.Contacts.
 type Contacts = quota.Contacts

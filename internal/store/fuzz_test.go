@@ -103,27 +103,6 @@ func FuzzBlock(f *testing.F) {
 	})
 }
 
-// FuzzSlices: hostile slices give an error, and what decodes encodes to the same.
-func FuzzSlices(f *testing.F) {
-	at := time.Unix(1_800_000_000, 0).UTC()
-	f.Add(encodeSlices([]slice{{Slice: campaign.Slice{Start: at, End: at.Add(time.Minute), Rows: 5, Recipients: 5}, reserved: 10},
-		{Slice: campaign.Slice{Start: at.Add(time.Hour), First: 5, Rows: 9}}}))
-	f.Add([]byte{slicesFormat, 0})
-	f.Fuzz(func(t *testing.T, data []byte) {
-		list, err := decodeSlices(data)
-		if err != nil {
-			return
-		}
-		again, err := decodeSlices(encodeSlices(list))
-		switch {
-		case err != nil:
-			t.Errorf("%v: %v", list, err)
-		case !cmp.Equal(campaignSlices(list), campaignSlices(again)):
-			t.Errorf("got %v, want %v", again, list)
-		}
-	})
-}
-
 // FuzzRefusals, FuzzRecord: no panic.
 func FuzzRefusals(f *testing.F) {
 	f.Add(s2.Encode(nil, appendRefusal(nil, &campaign.Refusal{Line: 7, Outcome: campaign.Rejected, ContactCode: "3.4E+10", Reason: "ruined"})))
@@ -151,7 +130,6 @@ func FuzzRecord(f *testing.F) {
 			t.Errorf("got %+v, want %+v", again, rec)
 		}
 		_, _ = decodeCounters(data)
-		_, _ = decodeSlotPage(data)
 		_, _ = decodeHeader(data)
 	})
 }

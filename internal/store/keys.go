@@ -10,7 +10,6 @@ import (
 var (
 	bucketSendings = []byte("sendings")
 	bucketActive   = []byte("active")
-	bucketSlices   = []byte("slices")
 	bucketCounts   = []byte("counts")
 	bucketChunks   = []byte("chunks")
 	bucketStatuses = []byte("marks")
@@ -20,20 +19,15 @@ var (
 	bucketTimeline = []byte("timeline")
 	bucketRetries  = []byte("retries")
 	bucketWaiting  = []byte("waiting")
-	bucketSlots    = []byte("slots")
-	bucketGrids    = []byte("grids")
 	bucketDigests  = []byte("digests")
 	bucketAudit    = []byte("audit")
 	bucketLeaving  = []byte("leaving")  // made on first use
 	bucketNotices  = []byte("notices")  // made on first use
 	bucketHandOuts = []byte("handouts") // made on first use
-	bucketAttempts = []byte("attempts")
 )
 
 // metaStates is a key of the bucket meta.
 var metaStates = []byte("states")
-
-func key8(n uint64) []byte { return binary.BigEndian.AppendUint64(make([]byte, 0, 8), n) }
 
 // key12 joins a sending's number and a chunk, or a sequence number within the sending.
 func key12(number uint64, chunk uint32) []byte {
@@ -75,17 +69,6 @@ func keyWaiting(number uint64, row uint32, message uint8) []byte {
 	k = binary.BigEndian.AppendUint32(k, row)
 	return append(k, message)
 }
-
-// keySlots names a page of slot counts. Applications and slot numbers are stored with
-// the sign bit inverted, so that negative ones sort first.
-func keySlots(application, page int64) []byte {
-	k := binary.BigEndian.AppendUint64(make([]byte, 0, 16), signed(application))
-	return binary.BigEndian.AppendUint64(k, signed(page))
-}
-
-func signed(n int64) uint64 { return uint64(n) ^ 1<<63 }
-
-func unsigned(n uint64) int64 { return int64(n ^ 1<<63) }
 
 // stateCount is the number of codes, the unused 0 included.
 const stateCount = 9

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/store/db"
 )
 
 // Notice is the end of a sending that its inbox's notify_url hasn't acknowledged yet.
@@ -54,7 +55,7 @@ func (t *tx) putNotice(n *Notice) error {
 	if err != nil {
 		return err
 	}
-	return t.PutJSON(bucketNotices, key8(key), n)
+	return t.PutJSON(bucketNotices, db.Key8(key), n)
 }
 
 // RemoveNotice removes the notice of a sending, if there is one.
@@ -67,6 +68,6 @@ func (s *Store) RemoveNotice(id campaign.ID) error {
 		if t.Existing(bucketNotices) == nil {
 			return nil
 		}
-		return t.Bucket(bucketNotices).Delete(key8(key))
+		return t.Bucket(bucketNotices).Delete(db.Key8(key))
 	})
 }

@@ -241,7 +241,7 @@ func TestMigrationRekeysOptOuts(t *testing.T) {
 		}
 		b := t.Bucket([]byte("suppressions"))
 		for _, contact := range []string{"+34 666 777 888", "34666777888", "A@example.com", "code-7"} {
-			key := append(append(key8(signed(1)), 0), contact...)
+			key := append(append(db.Key8(db.Signed(1)), 0), contact...)
 			if err := b.Put(key, []byte(`{"applicationId":1,"contactCode":"`+contact+`","source":"old"}`)); err != nil {
 				return err
 			}

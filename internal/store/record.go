@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"time"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/codec"
@@ -137,67 +136,4 @@ func (c *counters) move(from, to campaign.Outcome) error {
 	c.counts[from]--
 	c.counts[to]++
 	return nil
-}
-
-// slice is a campaign.Slice and the messages it has reserved in its slot.
-type slice struct {
-	campaign.Slice
-	reserved uint32
-}
-
-const slicesFormat = 1
-
-func encodeSlices(list []slice) []byte {
-	b := binary.AppendUvarint([]byte{slicesFormat}, uint64(len(list)))
-	last := int64(0)
-	for _, one := range list {
-		start, length := one.Start.UnixNano(), int64(0)
-		if one.Sliced() {
-			length = one.End.UnixNano() - start
-		}
-		b = binary.AppendVarint(b, start-last)
-		b = binary.AppendVarint(b, length)
-		b = binary.AppendUvarint(b, uint64(one.First))
-		b = binary.AppendUvarint(b, uint64(one.Rows))
-		b = binary.AppendUvarint(b, uint64(one.Recipients))
-		b = binary.AppendUvarint(b, uint64(one.reserved))
-		last = start
-	}
-	return b
-}
-
-func decodeSlices(value []byte) ([]slice, error) {
-	r := codec.Reader{B: value}
-	if r.Byte() != slicesFormat {
-		r.Fail()
-	}
-	n := r.Uvarint()
-	if n > uint64(len(r.B))/6 {
-		r.Fail()
-		n = 0
-	}
-	list := make([]slice, 0, n)
-	at := int64(0)
-	for range n {
-		at += r.Varint()
-		length := r.Varint()
-		one := slice{Slice: campaign.Slice{Start: time.Unix(0, at).UTC(), First: r.Uint32(), Rows: r.Uint32(), Recipients: r.Uint32()}, reserved: r.Uint32()}
-		if length != 0 {
-			one.End = time.Unix(0, at+length).UTC()
-		}
-		if length < 0 || uint64(one.First)+uint64(one.Rows) > math.MaxUint32 {
-			r.Fail()
-		}
-		list = append(list, one)
-	}
-	return list, r.Done("slices")
-}
-
-// campaignSlices returns the slices without their reservations.
-func campaignSlices(list []slice) []campaign.Slice {
-	out := make([]campaign.Slice, len(list))
-	for i := range list {
-		out[i] = list[i].Slice
-	}
-	return out
 }

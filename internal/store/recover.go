@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/store/db"
 )
 
 // Recovered counts the messages that Recover found in flight.
@@ -38,7 +39,7 @@ func (s *Store) RecoverExcept(remote, retry func(application int64, channelType 
 		var chunks []uint32
 		err := s.view(func(t *tx) error {
 			c := t.Bucket(bucketInFlight).Cursor()
-			for k, _ := c.Seek(key8(after + 1)); len(k) == 12; k, _ = c.Next() {
+			for k, _ := c.Seek(db.Key8(after + 1)); len(k) == 12; k, _ = c.Next() {
 				if n != 0 && n != binary.BigEndian.Uint64(k) {
 					break
 				}

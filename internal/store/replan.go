@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"campaignd/internal/codec"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/plan"
+	"campaignd/internal/store/slots"
 )
 
 // Replan implements send.Store. It slices the unsent messages of passed slices again from
@@ -21,7 +23,7 @@ import (
 // fits stay in the passed slice, in a part of their own without recipients: some may be in flight
 // or Retrying, and Resend looks for those that have ended.
 func (s *Store) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaign.Slice, uint64, error) {
-	var out []slice
+	var out []slots.Slice
 	var expired uint64
 	err := s.update(func(t *tx) error {
 		expired = 0
@@ -33,14 +35,14 @@ func (s *Store) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaig
 		if err != nil {
 			return err
 		}
-		if out, err = t.slices(n); err != nil || rec == nil || !rec.state.Active() {
+		if out, err = slots.Of(t.Tx, n); err != nil || rec == nil || !rec.state.Active() {
 			return err
 		}
 		b, err := t.counters(n)
 		if err != nil {
 			return err
 		}
-		table, err := t.slotTable(rec.application, grid.Slot)
+		table, err := slots.In(t.Tx, ownerOf, rec.application, grid.Slot)
 		if err != nil {
 			return err
 		}
@@ -50,7 +52,7 @@ func (s *Store) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaig
 			return err
 		}
 		expired = r.expired
-		if err := t.putSlices(n, out); err != nil {
+		if err := errors.Join(slots.Put(t.Tx, n, out), table.Close()); err != nil {
 			return err
 		}
 		failpoint.At(failpoint.Replanned)
@@ -61,7 +63,7 @@ func (s *Store) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaig
 	if err != nil {
 		return nil, 0, fmt.Errorf("slice %s again: %w", id, err)
 	}
-	return campaignSlices(out), expired, nil
+	return slots.Plain(out), expired, nil
 }
 
 // replanner is one run of Replan.
@@ -70,14 +72,14 @@ type replanner struct {
 	n       uint64
 	rec     *record
 	now     time.Time
-	table   *slotTable
+	table   *slots.Table
 	grid    plan.Grid
 	sw      *statusWriter
 	changed bool
 	expired uint64
 
 	places []plan.Placement // placements with room left; the first may be used in part
-	made   []slice
+	made   []slots.Slice
 
 	seen      []byte // statuses of chunk seenChunk before the run
 	seenChunk uint32
@@ -92,7 +94,7 @@ const (
 	rowUnsent                        // its next message is Pending
 )
 
-func (r *replanner) run(head *campaign.Sending, list []slice) ([]slice, error) {
+func (r *replanner) run(head *campaign.Sending, list []slots.Slice) ([]slots.Slice, error) {
 	unsent := make([]uint32, len(list))
 	all := uint32(0)
 	for i := range list {
@@ -132,17 +134,17 @@ func (r *replanner) run(head *campaign.Sending, list []slice) ([]slice, error) {
 }
 
 // replanSlice slices the unsent rows of one passed slice again and returns its remainder.
-func (r *replanner) replanSlice(one *slice, unsent uint32) ([]slice, error) {
+func (r *replanner) replanSlice(one *slots.Slice, unsent uint32) ([]slots.Slice, error) {
 	served := *one
 	moved := int64(unsent) * int64(r.rec.messages)
-	if err := r.table.setReserved(&served, one.reserved-uint32(min(moved, int64(one.reserved)))); err != nil {
+	if err := r.table.SetReserved(&served, one.Reserved-uint32(min(moved, int64(one.Reserved)))); err != nil {
 		return nil, err
 	}
 	served.Recipients -= min(unsent, served.Recipients)
 	served.Rows = one.Rows
 
 	// open is the slice under construction; the new ones reach to the row rest.
-	var open *slice
+	var open *slots.Slice
 	rest, end := one.First, one.First+one.Rows
 	expire := &chunkBatch{number: r.n}
 	err := r.each(one, func(row uint32, s rowProgress) error {
@@ -167,7 +169,7 @@ func (r *replanner) replanSlice(one *slice, unsent uint32) ([]slice, error) {
 				return r.expire(expire, row)
 			}
 			first := max(rest, one.First+served.Rows) // rows in progress before the first unsent one move along
-			open = &slice{Slice: campaign.Slice{Start: r.places[0].Start.UTC(), End: r.places[0].End.UTC(), First: first}}
+			open = &slots.Slice{Slice: campaign.Slice{Start: r.places[0].Start.UTC(), End: r.places[0].End.UTC(), First: first}}
 		}
 		open.Recipients++
 		return nil
@@ -191,30 +193,30 @@ func (r *replanner) replanSlice(one *slice, unsent uint32) ([]slice, error) {
 	}
 	if rest == one.First { // nothing fits
 		served.Rows = one.Rows
-		return []slice{served}, nil
+		return []slots.Slice{served}, nil
 	}
-	var left []slice
+	var left []slots.Slice
 	if served.Recipients > 0 || served.Rows > 0 {
 		left = append(left, served)
 	}
 	if rest < end {
-		left = append(left, slice{Slice: campaign.Slice{Start: one.Start, End: one.End, First: rest, Rows: end - rest}})
+		left = append(left, slots.Slice{Slice: campaign.Slice{Start: one.Start, End: one.End, First: rest, Rows: end - rest}})
 	}
 	return left, nil
 }
 
 // closeSlice ends a new slice before the row end and reserves its slot. A slice that
 // continues the last one, in the same slot, is merged with it, so that both are paced as one.
-func (r *replanner) closeSlice(one *slice, end uint32) error {
+func (r *replanner) closeSlice(one *slots.Slice, end uint32) error {
 	one.Rows = end - one.First
-	if err := r.table.reserveNew(one, r.places[0].Slot, r.grid.Capacity, int(r.rec.messages)); err != nil {
+	if err := r.table.Reserve(one, r.places[0].Slot, r.grid.Capacity, int(r.rec.messages)); err != nil {
 		return err
 	}
 	if n := len(r.made); n > 0 {
 		if last := &r.made[n-1]; last.Start.Equal(one.Start) && last.First+last.Rows == one.First {
 			last.Rows += one.Rows
 			last.Recipients += one.Recipients
-			last.reserved += one.reserved
+			last.Reserved += one.Reserved
 			return nil
 		}
 	}
@@ -262,7 +264,7 @@ func (r *replanner) flush(w *chunkBatch) error {
 }
 
 // each calls fn with the progress of every row of a slice.
-func (r *replanner) each(one *slice, fn func(row uint32, s rowProgress) error) error {
+func (r *replanner) each(one *slots.Slice, fn func(row uint32, s rowProgress) error) error {
 	stride := int(r.rec.messages)
 	for row, end := one.First, one.First+one.Rows; row < end; {
 		chunk := row / campaign.ChunkRows

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/store/slots"
 )
 
 // ErrBegun is returned when a sending can't get another time: an attempt of it was made, some of
@@ -19,7 +20,7 @@ var ErrBegun = errors.New("it has begun")
 // Reservations that terms.Place sees no longer hold its former ones. ErrBegun comes for a
 // sending of which anything went out, and for one that isn't accepted yet.
 func (s *Store) Reschedule(id campaign.ID, at time.Time, terms Terms) ([]campaign.Slice, error) {
-	var list []slice
+	var list []slots.Slice
 	err := s.update(func(t *tx) error {
 		n, head, err := t.byID(id)
 		if err != nil {
@@ -32,14 +33,14 @@ func (s *Store) Reschedule(id campaign.ID, at time.Time, terms Terms) ([]campaig
 		if err := t.notBegun(n, head, rec); err != nil {
 			return err
 		}
-		if err := t.freeAll(n, head.ApplicationID); err != nil {
+		if err := slots.FreeAll(t.Tx, ownerOf, n, head.ApplicationID); err != nil {
 			return err
 		}
 		head.ScheduledAt, head.Blocked = at.UTC(), 0
 		if list, err = t.place(head, terms); err != nil {
 			return err
 		}
-		if err := t.putSlices(n, list); err != nil {
+		if err := slots.Put(t.Tx, n, list); err != nil {
 			return err
 		}
 		if err := t.putHeader(n, head, head.State, rec); err != nil {
@@ -50,7 +51,7 @@ func (s *Store) Reschedule(id campaign.ID, at time.Time, terms Terms) ([]campaig
 	if err != nil {
 		return nil, fmt.Errorf("reschedule %s: %w", id, err)
 	}
-	return campaignSlices(list), nil
+	return slots.Plain(list), nil
 }
 
 // notBegun returns an error unless every message of the sending still waits for its first attempt.
@@ -64,17 +65,4 @@ func (t *tx) notBegun(n uint64, head *campaign.Sending, rec *record) error {
 		err = ErrBegun
 	}
 	return err
-}
-
-// freeAll releases everything that the sending has reserved, in slots that have begun as well.
-func (t *tx) freeAll(n uint64, application int64) error {
-	list, err := t.slices(n)
-	if err != nil {
-		return err
-	}
-	all := map[int]int64{}
-	for i := range list {
-		all[i] = int64(list[i].reserved)
-	}
-	return t.freeUnsent(n, application, all)
 }

@@ -9,6 +9,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/codec"
 	"campaignd/internal/store/inbound"
+	"campaignd/internal/store/slots"
 )
 
 // errResend is returned for outcomes that can't be resent.
@@ -83,11 +84,11 @@ func (r *resender) run(t *tx, id campaign.ID) error {
 	if r.counters, err = t.counters(n); err != nil {
 		return err
 	}
-	list, err := t.slices(n)
+	list, err := slots.Of(t.Tx, n)
 	if err != nil {
 		return err
 	}
-	var fresh []slice
+	var fresh []slots.Slice
 	at := now()
 	for i := range list {
 		one := &list[i]
@@ -98,7 +99,7 @@ func (r *resender) run(t *tx, id campaign.ID) error {
 		if rows == 0 || live {
 			continue
 		}
-		next := slice{Slice: campaign.Slice{Start: at, First: one.First, Rows: one.Rows, Recipients: rows}}
+		next := slots.Slice{Slice: campaign.Slice{Start: at, First: one.First, Rows: one.Rows, Recipients: rows}}
 		one.Rows = 0 // kept for the report; its rows belong to the new slice
 		if last := len(fresh) - 1; last >= 0 && fresh[last].First+fresh[last].Rows == next.First {
 			fresh[last].Rows += next.Rows
@@ -110,8 +111,8 @@ func (r *resender) run(t *tx, id campaign.ID) error {
 	if r.dryRun || r.count == 0 {
 		return nil
 	}
-	list = slices.DeleteFunc(list, func(one slice) bool { return one.Rows == 0 && !one.Sliced() })
-	if err := t.putSlices(n, append(list, fresh...)); err != nil {
+	list = slices.DeleteFunc(list, func(one slots.Slice) bool { return one.Rows == 0 && !one.Sliced() })
+	if err := slots.Put(t.Tx, n, append(list, fresh...)); err != nil {
 		return err
 	}
 	if err := t.putCounters(n, &r.counters); err != nil {
@@ -137,7 +138,7 @@ func (r *resender) run(t *tx, id campaign.ID) error {
 
 // slice moves the messages to be resent in one slice. live reports whether some of its
 // other messages still wait or are in flight.
-func (r *resender) slice(one *slice) (rows uint32, live bool, err error) {
+func (r *resender) slice(one *slots.Slice) (rows uint32, live bool, err error) {
 	stride := int(r.rec.messages)
 	for row, end := one.First, one.First+one.Rows; row < end; {
 		chunk := row / campaign.ChunkRows

@@ -5,11 +5,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/failpoint"
+	"campaignd/internal/store/db"
 	"campaignd/internal/store/inbound"
+	"campaignd/internal/store/slots"
 )
 
 // removeKeys is the most keys one removal transaction deletes: with blocks of 16 KB about
@@ -22,7 +25,7 @@ func (s *Store) EndedBefore(before time.Time, after campaign.ID, limit int) ([]*
 	var old []*campaign.Sending
 	err := s.view(func(t *tx) error {
 		c := t.Bucket(bucketSendings).Cursor()
-		for k, v := c.Seek(key8(after.Number() + 1)); k != nil && len(old) < limit; k, v = c.Next() {
+		for k, v := c.Seek(db.Key8(after.Number() + 1)); k != nil && len(old) < limit; k, v = c.Next() {
 			if len(v) < headerFixed || v[2] != 1 {
 				continue
 			}
@@ -59,7 +62,7 @@ func (s *Store) Remove(id campaign.ID) (bool, error) {
 		} else if err != nil {
 			return err
 		}
-		if t.Bucket(bucketActive).Get(key8(n)) != nil {
+		if t.Bucket(bucketActive).Get(db.Key8(n)) != nil {
 			return nil // it was resent meanwhile
 		}
 		if err := t.release(n, head); err != nil {
@@ -122,20 +125,20 @@ func (t *tx) release(n uint64, head *campaign.Sending) error {
 		}
 	}
 	// After a jump of the clock its slots may be in the future again.
-	if err := t.freeUnsent(n, head.ApplicationID, nil); err != nil {
+	if err := slots.FreeUnsent(t.Tx, ownerOf, n, head.ApplicationID, nil); err != nil {
 		return err
 	}
 	if _, err := t.Made(bucketLeaving); err != nil {
 		return err
 	}
-	return errors.Join(t.Bucket(bucketSendings).Delete(key8(n)), t.Bucket(bucketLeaving).Put(key8(n), nil), t.countState(head.State, ""))
+	return errors.Join(t.Bucket(bucketSendings).Delete(db.Key8(n)), t.Bucket(bucketLeaving).Put(db.Key8(n), nil), t.countState(head.State, ""))
 }
 
 // clear deletes part of a removed sending's data, and reports whether that was the last.
 func (t *tx) clear(n uint64) (bool, error) {
 	left := removeKeys
 	for _, name := range bucketsOfSending() {
-		removed, err := t.dropSome(name, key8(n), left)
+		removed, err := t.dropSome(name, db.Key8(n), left)
 		if err != nil {
 			return false, err
 		}
@@ -143,17 +146,17 @@ func (t *tx) clear(n uint64) (bool, error) {
 			return false, nil
 		}
 	}
-	return true, t.Bucket(bucketLeaving).Delete(key8(n))
+	return true, t.Bucket(bucketLeaving).Delete(db.Key8(n))
 }
 
 // bucketsOfSending lists the buckets whose keys begin with a sending's number.
 func bucketsOfSending() [][]byte {
-	return append(inbound.BucketsOfSending(), bucketSlices, bucketCounts, bucketChunks, bucketStatuses, bucketOutcomes, bucketInFlight, bucketRefusals,
-		bucketRetries, bucketWaiting)
+	return slices.Concat(inbound.BucketsOfSending(), slots.BucketsOfSending(), [][]byte{bucketCounts, bucketChunks, bucketStatuses, bucketOutcomes, bucketInFlight, bucketRefusals,
+		bucketRetries, bucketWaiting})
 }
 
 // isLeaving reports whether a removed sending's data is still being deleted.
 func isLeaving(t *tx, n uint64) bool {
 	b := t.Existing(bucketLeaving)
-	return b != nil && b.Get(key8(n)) != nil
+	return b != nil && b.Get(db.Key8(n)) != nil
 }

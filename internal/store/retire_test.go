@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/store/db"
 )
 
 // prune removes all sendings that finished before an instant, and returns how many.
@@ -82,7 +83,7 @@ func TestRemoveInParts(t *testing.T) {
 	verify(t, s)
 	if err := s.view(func(tx *tx) error {
 		for _, name := range append(bucketsOfSending(), bucketLeaving) {
-			if k, _ := tx.Bucket(name).Cursor().Seek(key8(first.Number())); k != nil && string(k[:8]) == string(key8(first.Number())) {
+			if k, _ := tx.Bucket(name).Cursor().Seek(db.Key8(first.Number())); k != nil && string(k[:8]) == string(db.Key8(first.Number())) {
 				t.Errorf("bucket %s still has something of it", name)
 			}
 		}
@@ -176,7 +177,7 @@ func TestRetentionGivesSpaceBack(t *testing.T) {
 	if now := fileSize(t, s); now > size*5/4 {
 		t.Errorf("the file grew from %d to %d bytes", size, now)
 	}
-	for _, name := range [][]byte{bucketSendings, bucketActive, bucketSlices, bucketCounts, bucketChunks, bucketStatuses, bucketOutcomes,
+	for _, name := range [][]byte{bucketSendings, bucketActive, []byte("slices"), bucketCounts, bucketChunks, bucketStatuses, bucketOutcomes,
 		bucketInFlight, bucketTimeline, bucketDigests} {
 		if err := s.view(func(tx *tx) error {
 			if k, _ := tx.Bucket(name).Cursor().First(); k != nil {

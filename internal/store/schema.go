@@ -10,24 +10,25 @@ import (
 	"campaignd/internal/store/db"
 	"campaignd/internal/store/inbound"
 	"campaignd/internal/store/optout"
+	"campaignd/internal/store/slots"
 )
 
 // schema lists the migrations. Only append: today's binary opens a store of every earlier version.
 func schema() db.Schema {
 	return db.Schema{Numbered: bucketSendings, Migrations: []func(*bbolt.Tx) error{
-		makeBuckets, addDeliveries, markMaybeDelivered, optout.Pack, inbound.CreateReplies, addAttempts}}
+		makeBuckets, addDeliveries, markMaybeDelivered, optout.Pack, inbound.CreateReplies, slots.AddAttempts}}
 }
 
 // makeBuckets is the first migration: from an empty file to version 1.
 func makeBuckets(t *bbolt.Tx) error {
-	for _, name := range [][]byte{bucketSendings, bucketActive, bucketSlices, bucketCounts, bucketChunks, bucketStatuses,
-		bucketOutcomes, bucketInFlight, bucketRefusals, bucketTimeline, bucketRetries, bucketWaiting, bucketSlots, bucketGrids,
+	for _, name := range [][]byte{bucketSendings, bucketActive, bucketCounts, bucketChunks, bucketStatuses,
+		bucketOutcomes, bucketInFlight, bucketRefusals, bucketTimeline, bucketRetries, bucketWaiting,
 		bucketDigests, bucketAudit} {
 		if _, err := t.CreateBucket(name); err != nil {
 			return err
 		}
 	}
-	return optout.Create(t)
+	return errors.Join(slots.Create(t), optout.Create(t))
 }
 
 // addDeliveries migrates version 1 to 2: receipts, and opt-outs under the normal form of

@@ -13,6 +13,7 @@ import (
 	"campaignd/internal/codec"
 	"campaignd/internal/store/db"
 	"campaignd/internal/store/inbound"
+	"campaignd/internal/store/slots"
 )
 
 // A header's value: format, state, 1 if filed, application (8 bytes), then JSON. The bytes
@@ -32,7 +33,7 @@ func encodeHeader(s *campaign.Sending) ([]byte, error) {
 	if s.Filed {
 		b[2] = 1
 	}
-	b = binary.BigEndian.AppendUint64(b, signed(s.ApplicationID))
+	b = binary.BigEndian.AppendUint64(b, db.Signed(s.ApplicationID))
 	return append(b, text...), nil
 }
 
@@ -49,7 +50,7 @@ func decodeHeader(value []byte) (*campaign.Sending, error) {
 
 // header returns the header with that number.
 func (t *tx) header(n uint64) (*campaign.Sending, error) {
-	value := t.Bucket(bucketSendings).Get(key8(n))
+	value := t.Bucket(bucketSendings).Get(db.Key8(n))
 	if value == nil {
 		return nil, fmt.Errorf("sending number %d: %w", n, ErrNotFound)
 	}
@@ -63,6 +64,16 @@ func headerOrNil(t *db.Tx, n uint64) (*campaign.Sending, error) {
 		return nil, nil
 	}
 	return head, err
+}
+
+// ownerOf implements slots.Owner, without reading the header's JSON.
+func ownerOf(t *db.Tx, n uint64) (application int64, state campaign.State) {
+	value := t.Bucket(bucketSendings).Get(db.Key8(n))
+	if len(value) < headerFixed {
+		return 0, ""
+	}
+	state, _ = stateOf(value[1])
+	return db.Unsigned(binary.BigEndian.Uint64(value[3:])), state
 }
 
 // byID returns the header of id; ErrNotFound also if only the number matches.
@@ -83,7 +94,7 @@ func (t *tx) byID(id campaign.ID) (uint64, *campaign.Sending, error) {
 
 // record returns the record of an unfiled sending, nil if it is filed or unknown.
 func (t *tx) record(n uint64) (*record, error) {
-	value := t.Bucket(bucketActive).Get(key8(n))
+	value := t.Bucket(bucketActive).Get(db.Key8(n))
 	if value == nil {
 		return nil, nil
 	}
@@ -91,7 +102,7 @@ func (t *tx) record(n uint64) (*record, error) {
 }
 
 func (t *tx) putRecord(n uint64, rec *record) error {
-	return t.Bucket(bucketActive).Put(key8(n), rec.encode())
+	return t.Bucket(bucketActive).Put(db.Key8(n), rec.encode())
 }
 
 // eachActive calls fn with the record of every unfiled sending, oldest first. fn must not write.
@@ -154,7 +165,7 @@ func (t *tx) putHeader(n uint64, head *campaign.Sending, before campaign.State, 
 	if err != nil {
 		return err
 	}
-	if err := t.Ascending(bucketSendings).Put(key8(n), value); err != nil {
+	if err := t.Ascending(bucketSendings).Put(db.Key8(n), value); err != nil {
 		return err
 	}
 	if head.State != before {
@@ -169,7 +180,7 @@ func (t *tx) putHeader(n uint64, head *campaign.Sending, before campaign.State, 
 		if err := t.unschedule(n, rec); err != nil {
 			return err
 		}
-		return t.Bucket(bucketActive).Delete(key8(n))
+		return t.Bucket(bucketActive).Delete(db.Key8(n))
 	}
 	if rec == nil {
 		rec = &record{id: head.ID, due: offTimeline}
@@ -241,7 +252,7 @@ func (s *Store) Header(id campaign.ID) (head *campaign.Sending, err error) {
 // Load returns a sending's header, its slices in order of time and its counts.
 func (s *Store) Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, campaign.Counts, error) {
 	var head *campaign.Sending
-	var list []slice
+	var list []slots.Slice
 	var b counters
 	err := s.view(func(t *tx) error {
 		n, h, err := t.byID(id)
@@ -252,7 +263,7 @@ func (s *Store) Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, campa
 		if err := inbound.SetReceipts(t.Tx, n, head); err != nil {
 			return err
 		}
-		if list, err = t.slices(n); err != nil {
+		if list, err = slots.Of(t.Tx, n); err != nil {
 			return err
 		}
 		b, err = t.counters(n)
@@ -261,7 +272,7 @@ func (s *Store) Load(id campaign.ID) (*campaign.Sending, []campaign.Slice, campa
 	if err != nil {
 		return nil, nil, campaign.Counts{}, err
 	}
-	return head, campaignSlices(list), b.counts, nil
+	return head, slots.Plain(list), b.counts, nil
 }
 
 // Filter selects sendings. The zero value selects all.
@@ -295,7 +306,7 @@ func (s *Store) Sendings(f Filter) ([]*campaign.Sending, error) {
 			keys = t.Bucket(bucketActive)
 		}
 		c := keys.Cursor()
-		k, _ := c.Seek(key8(before))
+		k, _ := c.Seek(db.Key8(before))
 		if k == nil {
 			k, _ = c.Last()
 		} else {
@@ -310,7 +321,7 @@ func (s *Store) Sendings(f Filter) ([]*campaign.Sending, error) {
 			if len(f.States) > 0 && !slices.Contains(f.States, state) {
 				continue
 			}
-			if f.Application != 0 && unsigned(binary.BigEndian.Uint64(v[3:])) != f.Application {
+			if f.Application != 0 && db.Unsigned(binary.BigEndian.Uint64(v[3:])) != f.Application {
 				continue
 			}
 			head, err := decodeHeader(v)
@@ -332,7 +343,7 @@ func (s *Store) Unfiled() iter.Seq2[*campaign.Sending, error] {
 			var head *campaign.Sending
 			err := s.view(func(t *tx) error {
 				c := t.Bucket(bucketActive).Cursor()
-				for k, v := c.Seek(key8(after + 1)); k != nil; k, v = c.Next() {
+				for k, v := c.Seek(db.Key8(after + 1)); k != nil; k, v = c.Next() {
 					rec, err := decodeRecord(v)
 					if err != nil {
 						return err

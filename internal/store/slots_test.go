@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,8 +50,8 @@ func TestGridOfAnotherLength(t *testing.T) {
 		if got := reserved(short, 40); !cmp.Equal(got, make([]uint32, 40)) {
 			t.Errorf("left after all were canceled: %v", got)
 		}
-		if _, err := s.Reserved(1, time.Millisecond, 0, 1); !errors.Is(err, errSlotRange) {
-			t.Errorf("slot of a millisecond: %v", err)
+		if counts, err := s.Reserved(1, time.Millisecond, 0, 1); err == nil {
+			t.Errorf("slots of a millisecond: got %v, want an error", counts)
 		}
 	})
 }
@@ -98,7 +97,7 @@ func TestPastSlotsAreDropped(t *testing.T) {
 		}
 		pages := 0
 		if err := s.view(func(t *tx) error {
-			return t.Bucket(bucketSlots).ForEach(func(k, v []byte) error { pages++; return nil })
+			return t.Bucket([]byte("slots")).ForEach(func(k, v []byte) error { pages++; return nil })
 		}); err != nil || pages > 3 {
 			t.Errorf("%d pages, %v", pages, err)
 		}

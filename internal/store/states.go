@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/store/db"
+	"campaignd/internal/store/slots"
 )
 
 // SetState implements send.Store. It moves a sending that is in one of from (none: in any
@@ -110,11 +112,11 @@ func (s *Store) Finalize(id campaign.ID, o campaign.Outcome) (ended, unknown uin
 			return err
 		}
 		ended, unknown = b.counts[campaign.Pending]+b.counts[campaign.Retrying]-maybe, maybe
-		if err := t.freeUnsent(n, rec.application, freed); err != nil {
+		if err := slots.FreeUnsent(t.Tx, ownerOf, n, rec.application, freed); err != nil {
 			return err
 		}
 		for _, bucket := range [][]byte{bucketRetries, bucketWaiting} {
-			if err := t.dropPrefix(bucket, key8(n)); err != nil {
+			if err := t.dropPrefix(bucket, db.Key8(n)); err != nil {
 				return err
 			}
 		}
@@ -143,7 +145,7 @@ func (s *Store) Finalize(id campaign.ID, o campaign.Outcome) (ended, unknown uin
 // may have been delivered, which it counts. freed is how many messages of each slice that is
 // being sent now it ended, by index in the list.
 func (t *tx) finalizeStatuses(n uint64, rec *record, base, o campaign.Outcome) (freed map[int]int64, unknown uint64, err error) {
-	list, err := t.slices(n)
+	list, err := slots.Of(t.Tx, n)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -152,7 +154,7 @@ func (t *tx) finalizeStatuses(n uint64, rec *record, base, o campaign.Outcome) (
 	stride := uint32(rec.messages)
 	for i := range list {
 		one := &list[i]
-		if one.reserved == 0 || one.Start.After(at) || !one.End.After(at) {
+		if one.Reserved == 0 || one.Start.After(at) || !one.End.After(at) {
 			continue // future slots are released as a whole, past ones needn't be
 		}
 		for row := one.First; row < one.First+one.Rows; row++ {
@@ -199,49 +201,4 @@ func (t *tx) finalizeStatuses(n uint64, rec *record, base, o campaign.Outcome) (
 		}
 	}
 	return freed, unknown, nil
-}
-
-// freeUnsent releases what the sending has reserved in future slots, and in the current
-// slots the messages that freed counts, by the slice's index in the list.
-func (t *tx) freeUnsent(n uint64, application int64, freed map[int]int64) error {
-	slot := t.grid(application)
-	if slot == 0 {
-		return nil
-	}
-	list, err := t.slices(n)
-	if err != nil {
-		return err
-	}
-	table, err := t.slotTable(application, slot)
-	if err != nil {
-		return err
-	}
-	at, changed := now(), false
-	for i := range list {
-		one := &list[i]
-		give := min(freed[i], int64(one.reserved))
-		if one.Start.After(at) {
-			give = int64(one.reserved)
-		}
-		if give == 0 {
-			continue
-		}
-		if err := table.setReserved(one, one.reserved-uint32(give)); err != nil {
-			return err
-		}
-		changed = true
-	}
-	if !changed {
-		return nil
-	}
-	return t.putSlices(n, list)
-}
-
-// setReserved changes the reservation of a slice.
-func (b *slotTable) setReserved(one *slice, booked uint32) error {
-	if err := b.release(one, int64(one.reserved)); err != nil {
-		return err
-	}
-	one.reserved = booked
-	return b.addReserved(one, int64(booked))
 }

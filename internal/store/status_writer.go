@@ -9,6 +9,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/codec"
+	"campaignd/internal/store/slots"
 )
 
 // statusWriter changes the messages of one sending in a transaction. Statuses, counters,
@@ -251,7 +252,7 @@ func (sw *statusWriter) close() error {
 	if err := sw.t.putCounters(sw.n, sw.counters); err != nil {
 		return err
 	}
-	if err := sw.t.countAttempts(sw.rec.application, sw.seenAt, sw.seen); err != nil {
+	if err := slots.CountAttempts(sw.t.Tx, sw.rec.application, sw.seenAt, sw.seen); err != nil {
 		return err
 	}
 	if sw.rec.state == campaign.StateScheduled && !sw.started.IsZero() {

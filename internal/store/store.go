@@ -12,6 +12,7 @@ import (
 	"campaignd/internal/store/inbound"
 	"campaignd/internal/store/optout"
 	"campaignd/internal/store/quota"
+	"campaignd/internal/store/slots"
 	"campaignd/internal/store/tables"
 )
 
@@ -40,6 +41,7 @@ type Store struct {
 	tables.Tables     // audit trail, records of drivers, ids of inboxes, uploads
 	*inbound.Receipts // of messages
 	inbound.Replies   // of recipients
+	slots.Slots       // of applications
 
 	db       *db.DB // File, for this package
 	restored string // see Restored; set by Open, or by Hold before anything is sent
@@ -56,7 +58,8 @@ func Open(path string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{File: file, db: file, Counters: quota.Open(file), Tables: tables.Open(file), scans: scans{byNumber: map[uint64]*scan{}}}
+	s := &Store{File: file, db: file, Counters: quota.Open(file), Tables: tables.Open(file),
+		Slots: slots.Open(file, ownerOf, func(t *db.Tx, n uint64) (*campaign.Sending, error) { return (&tx{Tx: t}).header(n) }), scans: scans{byNumber: map[uint64]*scan{}}}
 	s.group.wait = cmp.Or(max(opts.Gather, 0), 500*time.Microsecond)
 	file.Reopened = s.scans.forgetAll
 	if err = s.holdRestored(); err == nil {
@@ -77,24 +80,14 @@ func (s *Store) view(fn func(*tx) error) error {
 
 // update runs fn once in the only write transaction and returns when it is durable. An error of
 // fn leaves everything unchanged.
-func (s *Store) update(fn func(*tx) error) error { return s.db.Update(s.writing(fn)) }
-
-// writing adds to fn what a write transaction does at its end.
-func (s *Store) writing(fn func(*tx) error) func(*db.Tx) error {
-	return func(t *db.Tx) error {
-		w := &tx{Tx: t, s: s}
-		if err := fn(w); err != nil {
-			return err
-		}
-		return w.flush()
-	}
+func (s *Store) update(fn func(*tx) error) error {
+	return s.db.Update(func(t *db.Tx) error { return fn(&tx{Tx: t, s: s}) })
 }
 
 // tx is a transaction on the buckets of this package.
 type tx struct {
 	*db.Tx
-	s     *Store
-	pages map[string]*slotPage // slot counts changed in this transaction
+	s *Store
 }
 
 // number returns the sequence part of id.

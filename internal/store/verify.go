@@ -11,6 +11,7 @@ import (
 	"campaignd/internal/store/db"
 	"campaignd/internal/store/inbound"
 	"campaignd/internal/store/optout"
+	"campaignd/internal/store/slots"
 )
 
 // maxFindings is the most problems that Verify reports.
@@ -37,7 +38,7 @@ func (s *Store) Verify(deep bool) []string {
 	for i := 0; i < len(all) && err == nil; i++ {
 		err = s.view(func(t *tx) error { return v.sending(t, all[i]) })
 	}
-	for _, check := range []func(*tx) error{v.indexes, v.states, v.reservations, v.digests, v.optOuts, v.file} {
+	for _, check := range []func(*tx) error{v.indexes, v.states, v.slots, v.digests, v.optOuts, v.file} {
 		if err == nil {
 			err = s.view(check)
 		}
@@ -65,7 +66,7 @@ func (v *verifier) report(format string, args ...any) error {
 
 // sending checks one sending's header and record.
 func (v *verifier) sending(t *tx, n uint64) error {
-	value := t.Bucket(bucketSendings).Get(key8(n))
+	value := t.Bucket(bucketSendings).Get(db.Key8(n))
 	if value == nil {
 		return nil // removed since the list was made
 	}
@@ -118,15 +119,15 @@ func (v *verifier) accepted(t *tx, n uint64, head *campaign.Sending, rec *record
 	if head.State.Final() && !head.FinishedAt.IsZero() && b.counts.Final() != head.Planned {
 		return v.report("%s: %s, but only %d of %d messages have their outcome", head.ID, head.State, b.counts.Final(), head.Planned)
 	}
-	list, err := t.slices(n)
+	list, err := slots.Of(t.Tx, n)
 	if err != nil {
 		return v.report("%s: %v", head.ID, err)
 	}
-	if !slices.IsSortedFunc(list, func(a, b slice) int { return a.Start.Compare(b.Start) }) {
+	if !slices.IsSortedFunc(list, func(a, b slots.Slice) int { return a.Start.Compare(b.Start) }) {
 		return v.report("%s: its slices are not in order", head.ID)
 	}
 	byRow := slices.Clone(list)
-	slices.SortStableFunc(byRow, func(a, b slice) int { return cmp.Compare(a.First, b.First) })
+	slices.SortStableFunc(byRow, func(a, b slots.Slice) int { return cmp.Compare(a.First, b.First) })
 	end := uint32(0)
 	for i := range byRow {
 		if byRow[i].Rows == 0 {
@@ -149,7 +150,7 @@ func (v *verifier) accepted(t *tx, n uint64, head *campaign.Sending, rec *record
 // retries checks that every waiting message has an entry under its time.
 func (v *verifier) retries(t *tx, n uint64, head *campaign.Sending, b *counters) error {
 	count := uint64(0)
-	prefix := key8(n)
+	prefix := db.Key8(n)
 	c := t.Bucket(bucketWaiting).Cursor()
 	for k, value := c.Seek(prefix); len(k) == 13 && binary.BigEndian.Uint64(k) == n; k, value = c.Next() {
 		count++
@@ -230,12 +231,12 @@ func (v *verifier) indexes(t *tx) error {
 				return v.report("bucket %s has a key of %d bytes", bucket, len(k))
 			}
 			n := binary.BigEndian.Uint64(k)
-			if t.Bucket(bucketSendings).Get(key8(n)) == nil && !isLeaving(t, n) {
+			if t.Bucket(bucketSendings).Get(db.Key8(n)) == nil && !isLeaving(t, n) {
 				if err := v.report("bucket %s has something of sending number %d, which there isn't", bucket, n); err != nil {
 					return err
 				}
 			}
-			k, _ = c.Seek(key8(n + 1))
+			k, _ = c.Seek(db.Key8(n + 1))
 		}
 	}
 	return t.Bucket(bucketTimeline).ForEach(func(k, _ []byte) error {
@@ -271,64 +272,6 @@ func (v *verifier) states(t *tx) error {
 	return nil
 }
 
-// reservations recounts the reservations in slots that aren't over.
-func (v *verifier) reservations(t *tx) error {
-	at := now()
-	type place struct{ application, slot int64 }
-	want := map[place]int64{}
-	err := t.eachReserved(0, at, func(n uint64, list []slice) error {
-		head, err := t.header(n)
-		if err != nil {
-			return err
-		}
-		table := &slotTable{t, head.ApplicationID, t.grid(head.ApplicationID)}
-		if table.slot == 0 {
-			return v.report("%s: it has booked slots of application %d, which has no grid", head.ID, head.ApplicationID)
-		}
-		for i := range list {
-			_ = table.spread(&list[i], int64(list[i].reserved), func(slot, n int64) error {
-				want[place{head.ApplicationID, slot}] += n
-				return nil
-			})
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if err := t.Bucket(bucketSlots).ForEach(func(k, value []byte) error {
-		page, err := decodeSlotPage(value)
-		if err != nil || len(k) != 16 {
-			return v.report("slot counts: %v", err)
-		}
-		application, first := unsigned(binary.BigEndian.Uint64(k)), unsigned(binary.BigEndian.Uint64(k[8:]))*slotsPage
-		table := &slotTable{t, application, t.grid(application)}
-		for i, have := range page {
-			slot := first + int64(i)
-			// The current slot is skipped: slices that ended within it are no longer listed.
-			if at := table.slot; at > 0 && (slot <= floorDiv(now().UnixNano(), int64(at))) {
-				continue
-			}
-			if want[place{application, slot}] != int64(have) {
-				if err := v.report("application %d, slot %d: %d messages booked, the slices make %d",
-					application, slot, have, want[place{application, slot}]); err != nil {
-					return err
-				}
-			}
-			delete(want, place{application, slot})
-		}
-		return nil
-	}); err != nil {
-		return err
-	}
-	for at, n := range want {
-		if slot := t.grid(at.application); at.slot > floorDiv(now().UnixNano(), int64(slot)) && n > 0 {
-			return v.report("application %d, slot %d: no message booked, the slices make %d", at.application, at.slot, n)
-		}
-	}
-	return nil
-}
-
 // digests checks that every acceptance listed by digest belongs to its sending.
 func (v *verifier) digests(t *tx) error {
 	return t.Bucket(bucketDigests).ForEach(func(k, value []byte) error {
@@ -345,6 +288,9 @@ func (v *verifier) digests(t *tx) error {
 		return nil
 	})
 }
+
+// slots checks the reservations.
+func (v *verifier) slots(t *tx) error { return slots.Verify(t.Tx, ownerOf, v.report) }
 
 // optOuts checks the opt-outs.
 func (v *verifier) optOuts(t *tx) error { return optout.Verify(t.Tx, v.report) }

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/store/db"
+	"campaignd/internal/store/slots"
 )
 
 // rowChecker checks the statuses of one row after another, in order.
@@ -13,13 +15,13 @@ type rowChecker struct {
 	t      *tx
 	n      uint64
 	stride int
-	byRow  []slice // in order of rows
-	at     int     // all slices before it end before the next row
+	byRow  []slots.Slice // in order of rows
+	at     int           // all slices before it end before the next row
 }
 
-func newRowChecker(t *tx, n uint64, rec *record, list []slice) *rowChecker {
-	byRow := slices.DeleteFunc(slices.Clone(list), func(one slice) bool { return one.Rows == 0 })
-	slices.SortStableFunc(byRow, func(a, b slice) int { return cmp.Compare(a.First, b.First) })
+func newRowChecker(t *tx, n uint64, rec *record, list []slots.Slice) *rowChecker {
+	byRow := slices.DeleteFunc(slices.Clone(list), func(one slots.Slice) bool { return one.Rows == 0 })
+	slices.SortStableFunc(byRow, func(a, b slots.Slice) int { return cmp.Compare(a.First, b.First) })
 	return &rowChecker{t: t, n: n, stride: int(rec.messages), byRow: byRow}
 }
 
@@ -45,7 +47,7 @@ func (c *rowChecker) row(row uint32, statuses []campaign.MessageStatus) string {
 // timeline checks that the sending's timeline entry isn't too late, and that every retry
 // belongs to a waiting message.
 func (v *verifier) timeline(t *tx, n uint64, head *campaign.Sending, rec *record, b *counters) error {
-	prefix := key8(n)
+	prefix := db.Key8(n)
 	count := uint64(0)
 	c := t.Bucket(bucketRetries).Cursor()
 	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/store/db"
+	"campaignd/internal/store/slots"
 )
 
 // TestVerifyFinds breaks one invariant after another.
@@ -42,8 +44,8 @@ func TestVerifyFinds(t *testing.T) {
 			rec, _ := t.record(n)
 			return t.Bucket(bucketTimeline).Delete(keyTimeline(rec.due, n))
 		}, "timeline is wrong"},
-		"record":     {func(t *tx, n uint64) error { return t.Bucket(bucketActive).Delete(key8(n)) }, "active"},
-		"bad record": {func(t *tx, n uint64) error { return t.Bucket(bucketActive).Put(key8(n), []byte{1}) }, "record"},
+		"record":     {func(t *tx, n uint64) error { return t.Bucket(bucketActive).Delete(db.Key8(n)) }, "active"},
+		"bad record": {func(t *tx, n uint64) error { return t.Bucket(bucketActive).Put(db.Key8(n), []byte{1}) }, "record"},
 		"other state": {func(t *tx, n uint64) error {
 			rec, _ := t.record(n)
 			rec.state = campaign.StateHeld
@@ -53,20 +55,20 @@ func TestVerifyFinds(t *testing.T) {
 			return t.Bucket(bucketWaiting).Put(keyWaiting(n, 1, 1), make([]byte, 8))
 		}, "no time"},
 		"slices": {func(t *tx, n uint64) error {
-			list, _ := t.slices(n)
+			list, _ := slots.Of(t.Tx, n)
 			list[1].First--
-			return t.putSlices(n, list)
+			return slots.Put(t.Tx, n, list)
 		}, "overlap"},
-		"bad slices": {func(t *tx, n uint64) error { return t.Bucket(bucketSlices).Put(key8(n), []byte{7}) }, "slices"},
+		"bad slices": {func(t *tx, n uint64) error { return t.Bucket([]byte("slices")).Put(db.Key8(n), []byte{7}) }, "slices"},
 		"booked": {func(t *tx, n uint64) error {
-			list, _ := t.slices(n)
-			list[1].reserved++
-			return t.putSlices(n, list)
+			list, _ := slots.Of(t.Tx, n)
+			list[1].Reserved++
+			return slots.Put(t.Tx, n, list)
 		}, "booked"},
 		"slice lost": {func(t *tx, n uint64) error {
-			list, _ := t.slices(n)
+			list, _ := slots.Of(t.Tx, n)
 			list[1].Rows--
-			return t.putSlices(n, list)
+			return slots.Put(t.Tx, n, list)
 		}, "never be sent"},
 		"retry left over": {func(t *tx, n uint64) error {
 			return t.putRetry(n, 77, &campaign.Entry{Row: 3, Message: 1, Attempts: 1})
@@ -108,16 +110,18 @@ func TestVerifyFinds(t *testing.T) {
 		}, "other numbers"},
 		"number": {func(t *tx, n uint64) error { return t.Bucket(bucketSendings).SetSequence(0) }, "given out from 1"},
 		"digest": {func(t *tx, n uint64) error {
-			return t.Bucket(bucketDigests).Put(make([]byte, 32), append(key8(n), key8(9)...))
+			return t.Bucket(bucketDigests).Put(make([]byte, 32), append(db.Key8(n), db.Key8(9)...))
 		}, "digest"},
 		"digest key": {func(t *tx, n uint64) error { return t.Bucket(bucketDigests).Put([]byte("x"), []byte("y")) }, "digest"},
 		"orphan":     {func(t *tx, n uint64) error { return t.Bucket(bucketChunks).Put(key12(99, 0), []byte("x")) }, "which there isn't"},
 		"short key":  {func(t *tx, n uint64) error { return t.Bucket(bucketStatuses).Put([]byte("x"), []byte("x")) }, "key of 1 bytes"},
 		"states":     {func(t *tx, n uint64) error { return t.countState("", campaign.StateHeld) }, "each state"},
-		"slot page":  {func(t *tx, n uint64) error { return t.Bucket(bucketSlots).Put(keySlots(1, 1), []byte("x")) }, "slot counts"},
-		"slots gone": {func(t *tx, n uint64) error { return t.dropPrefix(bucketSlots, nil) }, "no message booked"},
+		"slot page": {func(t *tx, n uint64) error {
+			return t.Bucket([]byte("slots")).Put(append(db.Key8(db.Signed(1)), db.Key8(db.Signed(1))...), []byte("x"))
+		}, "slot counts"},
+		"slots gone": {func(t *tx, n uint64) error { return t.dropPrefix([]byte("slots"), nil) }, "no message booked"},
 		"header": {func(t *tx, n uint64) error {
-			return t.Bucket(bucketSendings).Put(key8(n), []byte("\x01\x02\x00\x00\x00\x00\x00\x00\x00\x00\x01{"))
+			return t.Bucket(bucketSendings).Put(db.Key8(n), []byte("\x01\x02\x00\x00\x00\x00\x00\x00\x00\x00\x01{"))
 		}, "header"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -141,7 +145,7 @@ func TestVerifyStopsSomewhere(t *testing.T) {
 	s := openTest(t)
 	if err := s.update(func(t *tx) error {
 		for n := range uint64(300) {
-			if err := t.Bucket(bucketCounts).Put(key8(n+100), nil); err != nil {
+			if err := t.Bucket(bucketCounts).Put(db.Key8(n+100), nil); err != nil {
 				return err
 			}
 		}

@@ -13,7 +13,6 @@
 package inbound
 
 import (
-	"encoding/binary"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -82,7 +81,5 @@ type Replies struct {
 func Open(file *db.DB, sendings Sendings, optOuts *optout.Table) (*Receipts, Replies) {
 	return &Receipts{db: file, sendings: sendings}, Replies{file, sendings, optOuts}
 }
-
-func key8(n uint64) []byte { return binary.BigEndian.AppendUint64(make([]byte, 0, 8), n) }
 
 func now() time.Time { return time.Now().UTC() }

@@ -186,11 +186,11 @@ func decodeReceiptCounts(value []byte) (receiptCounts, error) {
 }
 
 func (c *receiptCounts) put(t *db.Tx, n uint64) error {
-	return t.Bucket(bucketReceiptCounts).Put(key8(n), c.encode())
+	return t.Bucket(bucketReceiptCounts).Put(db.Key8(n), c.encode())
 }
 
 func countsOf(t *db.Tx, n uint64) (receiptCounts, error) {
-	value := t.Bucket(bucketReceiptCounts).Get(key8(n))
+	value := t.Bucket(bucketReceiptCounts).Get(db.Key8(n))
 	if value == nil {
 		return receiptCounts{}, nil
 	}
@@ -236,7 +236,7 @@ func decodeDelivery(key, value []byte) (campaign.Delivery, error) {
 // deliveries yields the newest receipts of a sending from a line on, in order of line and message.
 func deliveries(t *db.Tx, n uint64, line uint32) iter.Seq2[campaign.Delivery, error] {
 	return func(yield func(campaign.Delivery, error) bool) {
-		prefix := key8(n)
+		prefix := db.Key8(n)
 		c := t.Bucket(bucketDeliveries).Cursor()
 		for k, v := c.Seek(keyDelivery(n, line, 0)); bytes.HasPrefix(k, prefix); k, v = c.Next() {
 			if d, err := decodeDelivery(k, v); !yield(d, err) {

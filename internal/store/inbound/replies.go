@@ -138,7 +138,7 @@ func countUnmatchedReplies(t *db.Tx, n int) error {
 	if now().Sub(since) > replyReach {
 		count, since = 0, now()
 	}
-	value := binary.BigEndian.AppendUint64(key8(count+uint64(n)), uint64(since.Unix()))
+	value := binary.BigEndian.AppendUint64(db.Key8(count+uint64(n)), uint64(since.Unix()))
 	return meta.Put(metaUnmatchedReplies, value)
 }
 
@@ -167,7 +167,7 @@ func putReply(t *db.Tx, one *replyMatch) error {
 	if err != nil {
 		return err
 	}
-	key := append(binary.BigEndian.AppendUint64(key8(one.sending), uint64(max(one.reply.At.UnixMilli(), 0))), one.reply.ID...)
+	key := append(binary.BigEndian.AppendUint64(db.Key8(one.sending), uint64(max(one.reply.At.UnixMilli(), 0))), one.reply.ID...)
 	if t.Bucket(bucketReplies).Get(key) != nil {
 		return nil // a provider repeats itself
 	}
@@ -274,7 +274,7 @@ func (m *replyMatcher) searcher(head *campaign.Sending) func(*campaign.Rows, []c
 
 // EachReply calls fn with the replies to a sending, in order of arrival by the provider's clock.
 func (s Replies) EachReply(id campaign.ID, fn func(Reply) error) error {
-	prefix := key8(id.Number())
+	prefix := db.Key8(id.Number())
 	return s.db.EachPage(bucketReplies, prefix, prefix, func(_, value []byte) error {
 		var r Reply
 		if err := json.Unmarshal(value, &r); err != nil {

@@ -36,7 +36,7 @@ func putUnmatched(t *db.Tx, r *Receipt) error {
 	if err != nil {
 		return err
 	}
-	return b.Put(key8(seq), value)
+	return b.Put(db.Key8(seq), value)
 }
 
 // unmatched returns the oldest unmatched receipts by number.
@@ -97,7 +97,7 @@ func (s *Receipts) MatchReceipts(settled time.Time) (results []ReceiptResult, le
 				}
 				results = append(results, more...)
 			}
-			if err := t.Bucket(bucketUnmatched).Delete(key8(seq)); err != nil {
+			if err := t.Bucket(bucketUnmatched).Delete(db.Key8(seq)); err != nil {
 				return err
 			}
 			left--

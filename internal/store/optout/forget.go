@@ -117,7 +117,7 @@ func forgottenHash(key, contact []byte) []byte {
 // putForgotten stores the hash of a forgotten contact.
 func (o *Table) putForgotten(t *db.Tx, hash []byte) error {
 	o.filter.Load().add(hash)
-	return t.Bucket(bucketForgotten).Put(hash, key8(uint64(time.Now().Unix())))
+	return t.Bucket(bucketForgotten).Put(hash, db.Key8(uint64(time.Now().Unix())))
 }
 
 // forgotten reports whether the contact with that normal form was forgotten.

@@ -23,13 +23,6 @@ var (
 	metaForgetKey = []byte("forgetkey")
 )
 
-func key8(n uint64) []byte { return binary.BigEndian.AppendUint64(make([]byte, 0, 8), n) }
-
-// signed inverts the sign bit, so that negative applications sort first.
-func signed(n int64) uint64 { return uint64(n) ^ 1<<63 }
-
-func unsigned(n uint64) int64 { return int64(n ^ 1<<63) }
-
 // group are the opt-outs of an application's channel ("": of all its channels).
 type group struct {
 	application int64
@@ -38,7 +31,7 @@ type group struct {
 
 // groupPrefix begins the keys of an application's opt-outs of a channel. A channel's name has no zero byte.
 func groupPrefix(dst []byte, application int64, channelType string) []byte {
-	return append(append(binary.BigEndian.AppendUint64(dst, signed(application)), channelType...), 0)
+	return append(append(binary.BigEndian.AppendUint64(dst, db.Signed(application)), channelType...), 0)
 }
 
 // splitKey takes a block's key apart.
@@ -50,7 +43,7 @@ func splitKey(key []byte) (application int64, channelType string, prefix []byte,
 	if end < 0 {
 		return 0, "", nil, false
 	}
-	return unsigned(binary.BigEndian.Uint64(key)), string(key[8 : 8+end]), key[:8+end+1], true
+	return db.Unsigned(binary.BigEndian.Uint64(key)), string(key[8 : 8+end]), key[:8+end+1], true
 }
 
 // groupsOf returns the groups that have blocks.

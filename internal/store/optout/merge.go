@@ -158,7 +158,7 @@ func (m *merger) origin(c *change) (uint32, error) {
 		return 0, err
 	}
 	m.origins[c.origin] = uint32(n)
-	return uint32(n), b.Put(key8(n), value)
+	return uint32(n), b.Put(db.Key8(n), value)
 }
 
 // putBlock writes the entries of a block, in several blocks of about the same size if they

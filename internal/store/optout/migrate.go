@@ -114,7 +114,7 @@ func (p *packer) add(k, v []byte) error {
 		}
 		n = uint32(seq)
 		p.origins[came] = n
-		if err := p.from.Put(key8(seq), value); err != nil {
+		if err := p.from.Put(db.Key8(seq), value); err != nil {
 			return err
 		}
 	}

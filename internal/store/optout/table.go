@@ -112,7 +112,7 @@ func (o *Table) OptOuts() (n uint64, err error) {
 func (o *Table) EachOptOut(application int64, fn func(OptOut) error) error {
 	prefix := []byte{}
 	if application != 0 {
-		prefix = key8(signed(application))
+		prefix = db.Key8(db.Signed(application))
 	}
 	origins := map[uint32]origin{}
 	return o.db.EachPage(bucketOptOuts, prefix, prefix, func(key, value []byte) error {
@@ -146,7 +146,7 @@ func (o *Table) EachOptOut(application int64, fn func(OptOut) error) error {
 
 func (o *Table) origin(n uint32) (from origin, err error) {
 	err = o.db.View(func(t *db.Tx) error {
-		if err := json.Unmarshal(t.Bucket(bucketOrigins).Get(key8(uint64(n))), &from); err != nil {
+		if err := json.Unmarshal(t.Bucket(bucketOrigins).Get(db.Key8(uint64(n))), &from); err != nil {
 			return fmt.Errorf("read opt-outs: %w: origin %d: %w", db.ErrDamaged, n, err)
 		}
 		return nil

@@ -34,8 +34,6 @@ var (
 	agesIn = []byte("ages")
 )
 
-func key8(n uint64) []byte { return binary.BigEndian.AppendUint64(make([]byte, 0, 8), n) }
-
 // Counters are the counts in a file, by name.
 type Counters struct{ db *db.DB }
 
@@ -114,7 +112,7 @@ func (c *Contacts) last(t *db.Tx, contact uint64) []byte {
 	if b = b.Bucket(c.name); b == nil {
 		return nil
 	}
-	return b.Bucket(seenIn).Get(key8(contact))
+	return b.Bucket(seenIn).Get(db.Key8(contact))
 }
 
 // counted reports whether the contact already counts for at least as long as Allow would make it.
@@ -152,7 +150,7 @@ func (c *Contacts) decide(t *db.Tx, batch []*ask) error {
 			return err
 		}
 		count -= min(uint64(gone), count)
-		last := seen.Get(key8(a.contact))
+		last := seen.Get(db.Key8(a.contact))
 		switch {
 		case len(last) == 4:
 			a.ok = true
@@ -169,7 +167,7 @@ func (c *Contacts) decide(t *db.Tx, batch []*ask) error {
 			a.ok = true
 			count++
 		}
-		if err := seen.Put(key8(a.contact), binary.BigEndian.AppendUint32(nil, a.minute)); err != nil {
+		if err := seen.Put(db.Key8(a.contact), binary.BigEndian.AppendUint32(nil, a.minute)); err != nil {
 			return err
 		}
 		if err := ages.Put(keyAge(a.minute, a.contact), nil); err != nil {
@@ -261,11 +259,11 @@ func Drop(t *db.Tx, forms iter.Seq[[]byte]) error {
 		seen, ages := b.Nested(seenIn), b.Nested(agesIn)
 		for form := range forms {
 			n, err := number(form)
-			last := seen.Get(key8(n))
+			last := seen.Get(db.Key8(n))
 			if err != nil || len(last) != 4 {
 				continue // it isn't a number, or isn't counted
 			}
-			if err := errors.Join(ages.Delete(keyAge(binary.BigEndian.Uint32(last), n)), seen.Delete(key8(n)), b.SetSequence(b.Sequence()-min(b.Sequence(), 1))); err != nil {
+			if err := errors.Join(ages.Delete(keyAge(binary.BigEndian.Uint32(last), n)), seen.Delete(db.Key8(n)), b.SetSequence(b.Sequence()-min(b.Sequence(), 1))); err != nil {
 				return err
 			}
 		}

@@ -1,17 +1,19 @@
-package store
+package slots
 
 import (
 	"encoding/binary"
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"campaignd/internal/store/db"
 )
 
 // AttemptsSince implements send.Store: it returns the attempts recorded as seen in the slot that
 // begins at since. Messages that Recover found in flight count for the slot in which it found them.
-func (s *Store) AttemptsSince(application int64, since time.Time) (count uint64, err error) {
-	err = s.view(func(t *tx) error {
-		if start, n := decodeAttempts(t.Bucket(bucketAttempts).Get(key8(signed(application)))); start == since.UnixNano() {
+func (s Slots) AttemptsSince(application int64, since time.Time) (count uint64, err error) {
+	err = s.db.View(func(t *db.Tx) error {
+		if start, n := decodeAttempts(t.Bucket(bucketAttempts).Get(db.Key8(db.Signed(application)))); start == since.UnixNano() {
 			count = n
 		}
 		return nil
@@ -19,13 +21,13 @@ func (s *Store) AttemptsSince(application int64, since time.Time) (count uint64,
 	return count, err
 }
 
-// countAttempts counts n attempts for the application's slot that holds at. Only the last slot has a count.
-func (t *tx) countAttempts(application int64, at time.Time, n uint64) error {
-	slot := int64(t.grid(application))
+// CountAttempts counts n attempts for the application's slot that holds at. Only the last slot has a count.
+func CountAttempts(t *db.Tx, application int64, at time.Time, n uint64) error {
+	slot := int64(Grid(t, application))
 	if n == 0 || slot == 0 {
 		return nil
 	}
-	b, key := t.Bucket(bucketAttempts), key8(signed(application))
+	b, key := t.Bucket(bucketAttempts), db.Key8(db.Signed(application))
 	start, count := decodeAttempts(b.Get(key))
 	begin := floorDiv(at.UnixNano(), slot) * slot
 	if begin != start {
@@ -46,9 +48,9 @@ func decodeAttempts(value []byte) (start int64, count uint64) {
 	return int64(binary.BigEndian.Uint64(value)), binary.BigEndian.Uint64(value[8:])
 }
 
-// addAttempts migrates version 5 to 6. Version 5 didn't count attempts, so what is reserved in the
+// AddAttempts migrates version 5 to 6. Version 5 didn't count attempts, so what is reserved in the
 // current slot counts as attempted in it.
-func addAttempts(t *bbolt.Tx) error {
+func AddAttempts(t *bbolt.Tx) error {
 	b, err := t.CreateBucketIfNotExists(bucketAttempts)
 	if err != nil {
 		return err
@@ -56,11 +58,11 @@ func addAttempts(t *bbolt.Tx) error {
 	return t.Bucket(bucketGrids).ForEach(func(key, value []byte) error {
 		slot := int64(binary.BigEndian.Uint64(value))
 		number := floorDiv(now().UnixNano(), slot)
-		n := floorDiv(number, slotsPage)
-		page, err := decodeSlotPage(t.Bucket(bucketSlots).Get(keySlots(unsigned(binary.BigEndian.Uint64(key)), n)))
+		n := floorDiv(number, pageSlots)
+		p, err := decodePage(t.Bucket(bucketSlots).Get(keySlots(db.Unsigned(binary.BigEndian.Uint64(key)), n)))
 		if err != nil {
 			return err
 		}
-		return b.Put(key, encodeAttempts(number*slot, uint64(page[number-n*slotsPage])))
+		return b.Put(key, encodeAttempts(number*slot, uint64(p[number-n*pageSlots])))
 	})
 }
