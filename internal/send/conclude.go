@@ -79,7 +79,7 @@ func (rs *runs) conclude(r *run) {
 			}
 		case finish:
 			delete(rs.loadFailures, r.id)
-			rs.failures.forget(r.id)
+			rs.failures.Delete(r.id)
 			delete(rs.unprepared, r.id)
 		}
 		if pause > 0 {
@@ -89,15 +89,12 @@ func (rs *runs) conclude(r *run) {
 		}
 		rs.mu.Unlock()
 		close(r.concluded)
-		rs.kick()
+		rs.Kick()
 	})
 }
 
 // reload halts a run whose knowledge has proved outdated. It is loaded again after a moment.
 func (rs *runs) reload(r *run) {
-	r.mu.Lock()
-	r.pause = time.Second
-	r.mu.Unlock()
-	r.halt()
+	r.haltFor(time.Second)
 	r.nudge()
 }

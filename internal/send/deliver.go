@@ -26,7 +26,7 @@ type deliverer struct {
 	completed completedQueue
 
 	mu       sync.Mutex            // guards handOuts
-	handOuts map[*HandOut]struct{} // batches that workers on other machines may claim or have claimed; nil until the first
+	handOuts map[*HandOut]struct{} // batches that workers on other machines may claim or have claimed
 }
 
 func (d *deliverer) submit(b *batch) {
@@ -173,11 +173,8 @@ func (d *deliverer) answerWait() time.Duration {
 
 func (d *deliverer) trackHandOut(h *HandOut) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.handOuts == nil {
-		d.handOuts = map[*HandOut]struct{}{}
-	}
 	d.handOuts[h] = struct{}{}
+	d.mu.Unlock()
 }
 
 func (d *deliverer) untrackHandOut(h *HandOut) {

@@ -44,7 +44,7 @@ func (d *Dispatcher) Configure(applications []Application) {
 	d.runs.reconfigure()
 	d.channels.retire(gone) // no run of before uses them any more
 	d.channels.nudge()
-	d.kick()
+	d.Kick()
 }
 
 // Run sends until ctx ends. Then it starts nothing new, gives messages in flight StopTimeout to
@@ -99,9 +99,6 @@ func (d *Dispatcher) Abandon() {
 	d.stopRetrying()
 	d.channels.nudge()
 }
-
-// Kick tells the scheduler that something new may be due.
-func (d *Dispatcher) Kick() { d.kick() }
 
 // Channels returns the status of every channel, sorted by application and name.
 func (d *Dispatcher) Channels() []ChannelStatus {

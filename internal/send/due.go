@@ -43,8 +43,6 @@ type picker struct {
 	blockedCursors int  // cursors when it was reported
 }
 
-func (p *picker) hasCursors() bool { return len(p.cursors) > 0 }
-
 // empty reports whether the picker has no cursor, not even one with messages in flight.
 func (p *picker) empty() bool { return len(p.cursors)+len(p.leaving) == 0 }
 

@@ -23,8 +23,8 @@ type environment struct {
 	observer  Observer
 	bars      func() string // see Options
 	retryHold time.Duration
-	failures  failureLog
-	kicks     chan struct{} // see kick
+	failures  sync.Map      // campaign.ID to MessageFailure: the newest of each sending that hasn't ended
+	kicks     chan struct{} // see Kick
 
 	batches, chunks sync.Pool
 	workers         sync.WaitGroup // goroutines that send
@@ -42,7 +42,6 @@ func newEnvironment(opts Options) *environment {
 	e := &environment{
 		store: opts.Store, log: opts.Log, clock: opts.Now, onChange: opts.OnChange, optedOut: opts.OptedOut,
 		observer: opts.Observer, bars: opts.Bars, retryHold: cmp.Or(opts.RetryHold, 5*time.Minute), kicks: make(chan struct{}, 1),
-		failures: failureLog{last: map[campaign.ID]MessageFailure{}},
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
@@ -64,10 +63,13 @@ func newEnvironment(opts Options) *environment {
 // times of day.
 func (e *environment) now() time.Time { return e.clock().Round(0).UTC() }
 
-// kick tells the scheduler that something new may be due.
-func (e *environment) kick() {
+// Kick tells the scheduler that something new may be due.
+func (e *environment) Kick() { signal(e.kicks) }
+
+// signal wakes the goroutine that receives from a channel of one place, now or at its next look.
+func signal(wake chan<- struct{}) {
 	select {
-	case e.kicks <- struct{}{}:
+	case wake <- struct{}{}:
 	default:
 	}
 }
@@ -117,31 +119,6 @@ func (e *environment) storeRecovered() {
 func (e *environment) recycle(b *batch) {
 	b.reset()
 	e.batches.Put(b)
-}
-
-// failureLog keeps the newest failed attempt of each sending that hasn't ended.
-type failureLog struct {
-	mu   sync.Mutex // guards last
-	last map[campaign.ID]MessageFailure
-}
-
-func (l *failureLog) note(id campaign.ID, f MessageFailure) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.last[id] = f
-}
-
-func (l *failureLog) find(id campaign.ID) (MessageFailure, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	f, found := l.last[id]
-	return f, found
-}
-
-func (l *failureLog) forget(id campaign.ID) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.last, id)
 }
 
 // appChannel is one channel of an application, with its settings. All parts of its sender share it.

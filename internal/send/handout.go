@@ -157,13 +157,8 @@ func (h *HandOut) GiveBack(maybe bool) {
 // Returned is the result of a message that a worker certainly has not sent.
 func Returned() Result { return Result{Verdict: verdictReturned} }
 
-// wake wakes the goroutine that waits for the worker. h.mu is held.
-func (h *HandOut) wake() {
-	select {
-	case h.event <- struct{}{}:
-	default:
-	}
-}
+// wake wakes the goroutine that waits for the worker.
+func (h *HandOut) wake() { signal(h.event) }
 
 // admit asks the driver's own rules about messages that may go otherwise.
 func (b *batch) admit(rules Admitter) {

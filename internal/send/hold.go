@@ -32,7 +32,7 @@ func (rs *runs) hold(r *run, reason string, again time.Duration) {
 		}
 		r.nudge()
 		rs.leave(r)
-		rs.kick()
+		rs.Kick()
 	})
 }
 
@@ -97,7 +97,7 @@ func (rs *runs) revive(id campaign.ID, from ...campaign.State) (campaign.State, 
 	delete(rs.deferred, id)
 	rs.mu.Unlock()
 	rs.changed(id)
-	rs.kick()
+	rs.Kick()
 	return to, true, nil
 }
 

@@ -35,10 +35,7 @@ func (rs *runs) load(r *run) {
 		if n == 0 {
 			rs.log.Error("cannot load a sending; trying again", "sending", string(r.id), "error", err)
 		}
-		r.mu.Lock()
-		r.pause = min(time.Second<<min(n, 10), time.Minute)
-		r.mu.Unlock()
-		r.halt()
+		r.haltFor(min(time.Second<<min(n, 10), time.Minute))
 	}
 	rs.leave(r)
 }
@@ -60,10 +57,7 @@ func (rs *runs) postpone(r *run, why *NotPrepared) {
 		rs.log.Warn("a sending can't begin yet; trying again", "sending", string(r.id), "reason", why.Reason)
 	}
 	r.preparing.Store(&Wait{Reason: why.Reason, Since: since, Until: now.Add(pause)})
-	r.mu.Lock()
-	r.pause = pause
-	r.mu.Unlock()
-	r.halt()
+	r.haltFor(pause)
 	rs.changed(r.id)
 }
 
@@ -217,10 +211,7 @@ func (rs *runs) replan(r *run, grid *plan.Grid) {
 		slices, err := rs.replanNow(r.id, *grid, now)
 		if err != nil {
 			rs.log.Error("cannot plan a sending again; trying again", "sending", string(r.id), "error", err)
-			r.mu.Lock()
-			r.pause = time.Second
-			r.mu.Unlock()
-			r.halt()
+			r.haltFor(time.Second)
 		} else {
 			r.slices.Store(newSliceSnapshot(r.s, slices, nil, now)) // sliced: windows don't matter
 			r.replanning.Store(false)

@@ -34,7 +34,7 @@ func (c *appChannel) decide(b *batch, entries []campaign.Entry) []campaign.Entry
 		switch it.outcome {
 		case campaign.Retrying, campaign.Failed, campaign.Unknown:
 			if res.Detail != "" {
-				c.failures.note(e.Sending, MessageFailure{At: at, Line: it.line, Channel: c.name, Outcome: it.outcome, Code: e.Code, Detail: e.Detail})
+				c.failures.Store(e.Sending, MessageFailure{At: at, Line: it.line, Channel: c.name, Outcome: it.outcome, Code: e.Code, Detail: e.Detail})
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package send
 
 import (
+	"container/heap"
 	"math/rand/v2"
 	"time"
 
@@ -21,7 +22,7 @@ type queuedMessage struct {
 // chunk those that may go now, so that a chunk is read once for all of them. A message costs 24
 // bytes, no timer and no goroutine.
 type retryQueue struct {
-	waiting []queuedMessage
+	waiting byTime
 	ready   map[uint32][]queuedMessage
 	order   []uint32 // chunks with something ready, in order of arrival
 	count   int      // messages in ready
@@ -34,7 +35,7 @@ func (q *retryQueue) add(b queuedMessage) {
 		q.retries++
 	}
 	if b.at > 0 {
-		q.push(b)
+		heap.Push(&q.waiting, b)
 		return
 	}
 	q.pushReady(b)
@@ -57,7 +58,7 @@ func (q *retryQueue) pushReady(b queuedMessage) {
 // promote moves messages whose time has come to the ready ones.
 func (q *retryQueue) promote(now time.Time) {
 	for len(q.waiting) > 0 && q.waiting[0].at <= now.UnixNano() {
-		q.pushReady(q.pop())
+		q.pushReady(heap.Pop(&q.waiting).(queuedMessage))
 	}
 }
 
@@ -109,37 +110,18 @@ func (q *retryQueue) dropPending() {
 // empty reports whether the queue is empty.
 func (q *retryQueue) empty() bool { return q.count == 0 && len(q.waiting) == 0 }
 
-func (q *retryQueue) push(b queuedMessage) {
-	q.waiting = append(q.waiting, b)
-	h := q.waiting
-	for i := len(h) - 1; i > 0; {
-		up := (i - 1) / 2
-		if h[up].at <= h[i].at {
-			break
-		}
-		h[up], h[i] = h[i], h[up]
-		i = up
-	}
-}
+// byTime is a heap of messages (container/heap).
+type byTime []queuedMessage
 
-func (q *retryQueue) pop() queuedMessage {
-	h := q.waiting
-	top, last := h[0], len(h)-1
-	h[0] = h[last]
-	h = h[:last]
-	for i := 0; ; {
-		down := 2*i + 1
-		if down+1 < last && h[down+1].at < h[down].at {
-			down++
-		}
-		if down >= last || h[i].at <= h[down].at {
-			break
-		}
-		h[i], h[down] = h[down], h[i]
-		i = down
-	}
-	q.waiting = h
-	return top
+func (h byTime) Len() int           { return len(h) }
+func (h byTime) Less(i, j int) bool { return h[i].at < h[j].at }
+func (h byTime) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *byTime) Push(b any)        { *h = append(*h, b.(queuedMessage)) }
+func (h *byTime) Pop() any {
+	last := len(*h) - 1
+	b := (*h)[last]
+	*h = (*h)[:last]
+	return b
 }
 
 // maxRetryAfter is the longest Retry-After that is obeyed.

@@ -75,6 +75,14 @@ func (r *run) halt() {
 	r.stopLoad()
 }
 
+// haltFor halts the run, which is loaded again after pause.
+func (r *run) haltFor(pause time.Duration) {
+	r.mu.Lock()
+	r.pause = pause
+	r.mu.Unlock()
+	r.halt()
+}
+
 // close halts the run, whose sending is being finalized with outcome o.
 func (r *run) close(o campaign.Outcome) {
 	r.halted.Store(runClosing | uint32(o)<<8)
@@ -92,10 +100,7 @@ func (r *run) closingAs() campaign.Outcome { return campaign.Outcome(r.halted.Lo
 // barrier returns when no channel sender is between its last check of halted and the commit, or
 // between that check and the driver.
 func (r *run) barrier() {
-	r.mu.Lock()
-	lanes := r.senders
-	r.mu.Unlock()
-	for _, cs := range lanes {
+	for _, cs := range r.channelSenders() {
 		cs.gate.barrier()
 		cs.deliverer.withdrawHalted()
 		cs.updates.nudge()
@@ -104,12 +109,15 @@ func (r *run) barrier() {
 
 // nudge wakes the run's channel senders.
 func (r *run) nudge() {
-	r.mu.Lock()
-	lanes := r.senders
-	r.mu.Unlock()
-	for _, cs := range lanes {
+	for _, cs := range r.channelSenders() {
 		cs.updates.nudge()
 	}
+}
+
+func (r *run) channelSenders() []*channelSender {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.senders
 }
 
 // enter keeps the run from being concluded. It returns false if that has begun.
@@ -146,9 +154,7 @@ func (r *run) cursorFinished() {
 	}
 	r.mu.Unlock()
 	if done {
-		for _, cs := range r.senders {
-			cs.updates.nudge()
-		}
+		r.nudge()
 	}
 }
 

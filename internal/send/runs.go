@@ -94,12 +94,9 @@ func (rs *runs) tick(now time.Time) (rested []campaign.ID, ask bool) {
 		delete(rs.held, id)
 		rs.tasks.run(func() { rs.tryHeld(id) })
 	}
-	runs := make([]*run, 0, len(rs.byID))
-	for _, r := range rs.byID {
-		runs = append(runs, r)
-	}
+	loaded := slices.Collect(maps.Values(rs.byID))
 	rs.mu.Unlock()
-	for _, r := range runs {
+	for _, r := range loaded {
 		if r.isHalted() || r.slices.Load() == nil {
 			continue
 		}
@@ -146,10 +143,7 @@ func (rs *runs) haltAll() []campaign.ID {
 
 // halt halts the sending's run, if it is loaded, and returns when nothing new of it goes out.
 func (rs *runs) halt(id campaign.ID) {
-	rs.mu.Lock()
-	r := rs.byID[id]
-	rs.mu.Unlock()
-	if r != nil {
+	if r := rs.find(id); r != nil {
 		r.halt()
 		r.barrier()
 	}
@@ -196,7 +190,7 @@ func (rs *runs) prepareAgain(id campaign.ID) {
 	defer rs.mu.Unlock()
 	if _, waits := rs.unprepared[id]; waits {
 		delete(rs.deferred, id)
-		rs.kick()
+		rs.Kick()
 	}
 }
 
@@ -207,14 +201,11 @@ func (rs *runs) rediscover(id campaign.ID) {
 	delete(rs.deferred, id)
 	rs.mu.Unlock()
 	if r != nil && r.slices.Load() != nil {
-		r.mu.Lock()
-		r.pause = time.Millisecond
-		r.mu.Unlock()
-		r.halt()
+		r.haltFor(time.Millisecond)
 		r.nudge()
 	}
 	rs.changed(id)
-	rs.kick()
+	rs.Kick()
 }
 
 // reconfigure loads every sending again, so that it follows the new settings, driver and windows. One that

@@ -40,7 +40,7 @@ func newChannelSender(env *environment, runs *runs, application int64, name stri
 	waits := &waits{appChannel: ch, breaker: breaker, limits: limits}
 	gate := &handOverGate{appChannel: ch, breaker: breaker}
 	health := &channelHealth{appChannel: ch, runs: runs, breaker: breaker, limiter: limiter}
-	deliverer := &deliverer{appChannel: ch, gate: gate, limiter: limiter, health: health, updates: updates, limit: &limits.concurrency, pool: newWorkerPool()}
+	deliverer := &deliverer{appChannel: ch, gate: gate, limiter: limiter, health: health, updates: updates, limit: &limits.concurrency, pool: newWorkerPool(), handOuts: map[*HandOut]struct{}{}}
 	attempts := &attemptQueue{limiter: limiter, out: deliverer}
 	picker := &picker{appChannel: ch, runs: runs, limits: limits, breaker: breaker, waits: waits, group: group{environment: ch.environment}}
 	recorder := &recorder{appChannel: ch, runs: runs, limiter: limiter, group: &picker.group, attempts: attempts, completed: &deliverer.completed}
@@ -111,7 +111,7 @@ func (cs *channelSender) step(ctx context.Context) (wait time.Duration, ok bool)
 	switch {
 	case ctx.Err() != nil:
 		cs.attempts.returnAll()
-	case !cs.picker.hasCursors():
+	case len(cs.picker.cursors) == 0:
 		cs.attempts.release(mono, now, &sleep)
 		cs.idle(mono, &sleep)
 	default:

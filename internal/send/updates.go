@@ -25,12 +25,7 @@ type changedSettings struct {
 func newUpdates() *updates { return &updates{wake: make(chan struct{}, 1)} }
 
 // nudge makes loop look at everything again.
-func (u *updates) nudge() {
-	select {
-	case u.wake <- struct{}{}:
-	default:
-	}
-}
+func (u *updates) nudge() { signal(u.wake) }
 
 // addCursor hands a sending's cursor to the sender.
 func (u *updates) addCursor(cur *sendingCursor) {

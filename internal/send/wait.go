@@ -102,7 +102,11 @@ type MessageFailure struct {
 // LastFailure returns the newest failed attempt of the sending since it was loaded first. It
 // returns false if there was none, and after the sending has ended.
 func (d *Dispatcher) LastFailure(id campaign.ID) (MessageFailure, bool) {
-	return d.failures.find(id)
+	f, found := d.failures.Load(id)
+	if !found {
+		return MessageFailure{}, false
+	}
+	return f.(MessageFailure), true
 }
 
 // ResumeChannel lets a channel that is held, throttled or in trouble try one message at
