@@ -12,7 +12,7 @@ import (
 	"campaignd/internal/send/whatsapp/graphfake"
 )
 
-// closingListener closes each connection after its second response, without announcing it.
+// closingListener closes each connection with its response, without announcing it.
 type closingListener struct {
 	net.Listener
 	closed *atomic.Int64
@@ -26,18 +26,14 @@ func (l closingListener) Accept() (net.Conn, error) {
 	return &closingConn{Conn: c, closed: l.closed}, nil
 }
 
-// closingConn sends the end of the connection with the second response. If it came later, the next request could be
+// closingConn sends the end of the connection with the response. If it came later, the next request could be
 // acknowledged and not read, and nobody could tell that from one that was read.
 type closingConn struct {
 	net.Conn
-	writes int
 	closed *atomic.Int64
 }
 
 func (c *closingConn) Write(p []byte) (int, error) {
-	if c.writes++; c.writes < 2 {
-		return c.Conn.Write(p)
-	}
 	raw, err := c.Conn.(*net.TCPConn).SyscallConn()
 	if err != nil {
 		return 0, err
@@ -51,8 +47,8 @@ func (c *closingConn) Write(p []byte) (int, error) {
 	return n, errors.Join(err, c.Conn.Close())
 }
 
-// TestConnectionsThatMetaClosesLoseNothing: Meta closes each connection after its second answer, without a word, and the
-// connection is still in the pool of kept ones. Every message is accepted once, and none is unknown.
+// TestConnectionsThatMetaClosesLoseNothing: Meta closes each connection with its answer, without a word, so that the
+// connection may be in the pool of kept ones. Every message is accepted once, and none is unknown.
 func TestConnectionsThatMetaClosesLoseNothing(t *testing.T) {
 	var closed atomic.Int64
 	s := newWAShop(t, func(l net.Listener) net.Listener { return closingListener{l, &closed} })

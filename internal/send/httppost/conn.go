@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -85,6 +86,11 @@ func (c *keptConn) failed(ctx context.Context, err error, before int64, whole bo
 		f.Reach = PartlyWritten
 	}
 	if f.Reach == NotReached || c.readBudget < headerLimit && whole { // the response had begun
+		return f
+	}
+	// A reset without an end before it may come from a program that has read the request: its host
+	// delays acknowledgements, and a reset carries none that counts.
+	if errors.Is(err, syscall.ECONNRESET) {
 		return f
 	}
 	// A connection that the receiver has closed delivers nothing more. What it had not

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"campaignd/internal/send/idle"
@@ -21,6 +22,10 @@ const (
 	// it is still open. The check costs a system call; without it, the outcome of a request
 	// written to a closed connection is unknown.
 	freshFor = 10 * time.Millisecond
+	// distrustFor is how long connections are used once after the receiver has closed one right after
+	// its response, unannounced. It may close the next one while a request is on its way, and then
+	// nobody can tell whether the request was read.
+	distrustFor = 10 * time.Second
 )
 
 // pool makes connections to the receiver and keeps them between messages.
@@ -29,6 +34,8 @@ type pool struct {
 	dialer net.Dialer
 	tls    *tls.Config // nil: none
 	idle   idle.Pool[*keptConn]
+
+	distrusted atomic.Pointer[time.Time] // when a connection was last closed right after its response; nil: never
 }
 
 func newPool(u *url.URL, config *tls.Config) *pool {
@@ -52,7 +59,12 @@ func newPool(u *url.URL, config *tls.Config) *pool {
 // receiver turns out to have closed it.
 func (p *pool) exchange(ctx context.Context, request []byte, deadline time.Time) (*http.Response, []byte, Failure) {
 	if c := p.get(deadline); c != nil {
+		fresh := time.Since(c.idleSince) < freshFor
 		resp, body, f := p.exchangeOver(ctx, c, request)
+		if f.Err != nil && fresh && !f.TimedOut && ctx.Err() == nil {
+			now := time.Now()
+			p.distrusted.Store(&now)
+		}
 		if f.Err == nil || f.Reach != NotReached || ctx.Err() != nil || f.TimedOut {
 			return resp, body, f
 		}
@@ -110,15 +122,25 @@ func (p *pool) get(deadline time.Time) *keptConn {
 		if !ok {
 			return nil
 		}
-		if c.SetDeadline(deadline) == nil && (time.Since(c.idleSince) < freshFor || stillOpen(c.raw.Conn)) {
+		if !p.distrusts() && c.SetDeadline(deadline) == nil && (time.Since(c.idleSince) < freshFor || stillOpen(c.raw.Conn)) {
 			return c
 		}
-		_ = c.Close() // the receiver has closed it
+		_ = c.Close() // the receiver has closed it, or may do so at any moment
 	}
+}
+
+// distrusts reports whether the receiver closes connections right after a response.
+func (p *pool) distrusts() bool {
+	at := p.distrusted.Load()
+	return at != nil && time.Since(*at) < distrustFor
 }
 
 // put keeps a connection for the next message.
 func (p *pool) put(c *keptConn) {
+	if p.distrusts() {
+		_ = c.Close()
+		return
+	}
 	c.idleSince = time.Now()
 	p.idle.Put(c)
 }

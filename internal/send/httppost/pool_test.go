@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -193,6 +194,35 @@ func TestServerClosesConnectionUnannounced(t *testing.T) {
 	}
 }
 
+// A server closes each connection while the next request is on its way, so that it is reset unread.
+// Only the first such request may be unknown: connections are used once afterwards.
+func TestServerClosesConnectionDuringTheNextRequest(t *testing.T) {
+	var connections atomic.Int64
+	c := client(t, server(t, func(conn net.Conn) {
+		connections.Add(1)
+		r := bufio.NewReader(conn)
+		if req, err := http.ReadRequest(r); err == nil {
+			_, _ = io.Copy(io.Discard, req.Body)
+			_, _ = io.WriteString(conn, okReply)
+		}
+		for stillOpen(conn) {
+			runtime.Gosched()
+		}
+	}), nil)
+	post(t, c)
+	_, _, f := c.Post(t.Context(), nil, []byte(`{}`))
+	if f.Err == nil || f.Reach != Written {
+		t.Errorf("got %+v for a request that was reset; want reach %d", f, Written)
+	}
+	const messages = 20
+	for range messages {
+		post(t, c)
+	}
+	if n := connections.Load(); n != 1+messages {
+		t.Errorf("got %d connections; want %d", n, 1+messages)
+	}
+}
+
 // A connection that ends before a response tells how much of the request the receiver read.
 func TestReachOfARequestWithoutAResponse(t *testing.T) {
 	reset := func(conn net.Conn) { _ = conn.(*net.TCPConn).SetLinger(0) }
@@ -217,6 +247,32 @@ func TestReachOfARequestWithoutAResponse(t *testing.T) {
 			}
 		})
 	}
+	// On a kept connection the receiver's host delays acknowledgements, and the reset comes before one.
+	t.Run("a kept connection is reset after the request was read", func(t *testing.T) {
+		var requests atomic.Int64
+		c := client(t, server(t, func(conn net.Conn) {
+			r := bufio.NewReader(conn)
+			for range 2 {
+				req, err := http.ReadRequest(r)
+				if err != nil {
+					return
+				}
+				_, _ = io.Copy(io.Discard, req.Body)
+				if requests.Add(1) == 1 {
+					_, _ = io.WriteString(conn, okReply)
+				}
+			}
+			reset(conn)
+		}), nil)
+		post(t, c)
+		_, _, f := c.Post(t.Context(), nil, []byte(`{}`))
+		if f.Err == nil || f.Reach != Written {
+			t.Errorf("got %+v; want reach %d", f, Written)
+		}
+		if n := requests.Load(); n != 2 {
+			t.Errorf("the receiver got %d requests; want 2", n)
+		}
+	})
 	t.Run("nobody listens", func(t *testing.T) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
