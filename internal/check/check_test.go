@@ -38,6 +38,8 @@ func TestAllErrorsTogether(t *testing.T) {
 		"both times, and each wrong": {goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 7, "delay": "P1T2H", "scheduleAt": "soon"}`, []string{
 			`spring.schedule.json:1:48: delay: duration "P1T2H" has a number without a unit`,
 			"spring.schedule.json:1:71: delay: scheduleAt and delay can't both be given", `spring.schedule.json:1:71: scheduleAt: date-time "soon" is not ISO 8601`}},
+		"a row that was cut off": {goodCSV + "34666", goodLayout, goodSidecar, []string{
+			"spring.csv:4: the file ends within this row: it is incomplete, or ends with a footer"}},
 		"no layout, and no row": {"phone,first\n", "{", goodSidecar, []string{
 			"spring.layout.json:1:2: not valid JSON: ", "spring.csv: the file has a header and no row"}},
 		"wrong header and wrong layout": {"phone,phone\n3.46668E+10,x\n1\n", layout("first", "frist"), goodSidecar, []string{

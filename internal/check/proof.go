@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
@@ -20,12 +21,11 @@ func (c *Checker) ProofMismatch(ctx context.Context, p *Parts, inbox *config.Inb
 	if sidecar == nil {
 		return "", nil
 	}
-	bytes, sha256 := p.proven(info)
-	if broken := proofProblems(sidecar, bytes, sha256); len(broken) > 0 {
+	if broken := proofProblems(sidecar, p.proven(info)); len(broken) > 0 {
 		return broken[0].Message, nil
 	}
 	if sidecar.Rows != nil {
-		rows, empty, err := c.countRows(ctx, p, inbox, info)
+		counted, err := c.countRows(ctx, p, inbox, info)
 		if errors.Is(err, errBadHeader) {
 			return "", nil
 		}
@@ -35,8 +35,8 @@ func (c *Checker) ProofMismatch(ctx context.Context, p *Parts, inbox *config.Inb
 		if err != nil {
 			return "", err
 		}
-		if !promisedRows(*sidecar.Rows, rows, empty) {
-			return rowsMismatch(*sidecar.Rows, rows), nil
+		if !counted.match(*sidecar.Rows) {
+			return counted.mismatch(*sidecar.Rows), nil
 		}
 	}
 	return "", nil
@@ -48,17 +48,30 @@ func HasFullProof(sidecar *document.Sidecar) bool {
 	return sidecar != nil && (sidecar.SHA256 != "" || sidecar.Bytes != nil)
 }
 
-// promisedRows reports whether a file has the promised number of rows, which may include
-// the rows of empty cells (docs/contract.md 5).
-func promisedRows(promised, rows, empty int64) bool {
-	return promised == rows || promised == rows+empty
+// rowCounts counts what a CSV has after its header.
+type rowCounts struct {
+	rows    int64 // with footers
+	empty   int64 // skipped rows of empty cells
+	footers int64 // known footers, which are rows that are refused
 }
 
-func rowsMismatch(promised, found int64) string {
-	if promised == found+1 {
-		return fmt.Sprintf("the CSV has %s, the sidecar promised %s; the first line names the columns and doesn't count", display.Amount(found, "data row"), display.Number(promised))
+// match reports whether a file has the promised number of rows, which may include the rows of
+// empty cells and the footers (docs/contract.md 5).
+func (c rowCounts) match(promised int64) bool {
+	return slices.Contains([]int64{c.rows, c.rows + c.empty, c.rows - c.footers, c.rows - c.footers + c.empty}, promised)
+}
+
+// mismatch says how the file differs from the promised number of rows.
+func (c rowCounts) mismatch(promised int64) string {
+	found := display.Amount(c.rows-c.footers, "data row")
+	if c.footers > 0 {
+		found += " and a footer of " + display.Amount(c.footers, "line")
 	}
-	return fmt.Sprintf("the CSV has %s, the sidecar promised %s", display.Amount(found, "data row"), display.Number(promised))
+	text := fmt.Sprintf("the CSV has %s, the sidecar promised %s", found, display.Number(promised))
+	if promised == c.rows+1 {
+		text += "; the first line names the columns and doesn't count"
+	}
+	return text
 }
 
 func unreadableRows(promised int64, broken *csvfile.Broken) string {
@@ -66,15 +79,16 @@ func unreadableRows(promised int64, broken *csvfile.Broken) string {
 }
 
 // proofProblems compares size and digest with the sidecar (docs/contract.md 5).
-func proofProblems(sidecar *document.Sidecar, bytes int64, sha256 string) []campaign.Problem {
+func proofProblems(sidecar *document.Sidecar, found proven) []campaign.Problem {
 	var broken []campaign.Problem
-	if sidecar.Bytes != nil && *sidecar.Bytes != bytes {
-		broken = append(broken, campaign.Problem{Code: "proof-mismatch", File: sidecar.File, Field: "bytes",
-			Message: fmt.Sprintf("the CSV has %s, the sidecar promised %s", display.Amount(bytes, "byte"), display.Number(*sidecar.Bytes))})
+	add := func(field, format string, args ...any) {
+		broken = append(broken, campaign.Problem{Code: "proof-mismatch", File: sidecar.File, Field: field, Message: found.name + fmt.Sprintf(format, args...)})
 	}
-	if sidecar.SHA256 != "" && sidecar.SHA256 != sha256 {
-		broken = append(broken, campaign.Problem{Code: "proof-mismatch", File: sidecar.File, Field: "sha256",
-			Message: fmt.Sprintf("the CSV has the SHA-256 %s, the sidecar promised %s", sha256, sidecar.SHA256)})
+	if sidecar.Bytes != nil && *sidecar.Bytes != found.bytes {
+		add("bytes", " has %s, the sidecar promised %s", display.Amount(found.bytes, "byte"), display.Number(*sidecar.Bytes))
+	}
+	if sidecar.SHA256 != "" && sidecar.SHA256 != found.sha256 {
+		add("sha256", " has the SHA-256 %s, the sidecar promised %s", found.sha256, sidecar.SHA256)
 	}
 	return broken
 }
@@ -82,28 +96,33 @@ func proofProblems(sidecar *document.Sidecar, bytes int64, sha256 string) []camp
 // errBadHeader is returned when the header is complete and wrong: waiting fixes nothing.
 var errBadHeader = errors.New("the header is wrong")
 
-// countRows counts the data rows of the CSV as the check will, and the skipped rows of empty cells.
-func (c *Checker) countRows(ctx context.Context, p *Parts, inbox *config.Inbox, info *csvfile.Info) (rows, empty int64, err error) {
+// countRows counts the rows of the CSV as the check will.
+func (c *Checker) countRows(ctx context.Context, p *Parts, inbox *config.Inbox, info *csvfile.Info) (rowCounts, error) {
 	f := &Finding{}
 	d, err := c.documents(ctx, p, inbox, f)
 	if err != nil {
-		return 0, 0, err
+		return rowCounts{}, err
 	}
 	if _, err := p.CSV.File.Seek(0, io.SeekStart); err != nil {
-		return 0, 0, fmt.Errorf("read %q: %w", p.CSV.Name, err)
+		return rowCounts{}, fmt.Errorf("read %q: %w", p.CSV.Name, err)
 	}
 	options := csvfile.Options{File: p.CSV.Name, Wanted: f.wantedColumns(d.layout), Sheet: p.isSheet()}
 	reader, problems, err := csvfile.NewReader(p.CSV.File, *info, options)
 	switch {
 	case err != nil:
-		return 0, 0, err
+		return rowCounts{}, err
 	case problems.Count > 0 && (reader != nil || problems.List[0].Code == "header-missing"):
-		return 0, 0, errBadHeader
+		return rowCounts{}, errBadHeader
 	case reader == nil: // even its header is incomplete
-		return 0, 0, nil
+		return rowCounts{}, nil
 	}
-	rows, err = countRows(ctx, reader, nil)
-	return rows, reader.EmptyRows(), err
+	rows, err := countRows(ctx, reader, nil)
+	return countsOf(rows, reader), err
+}
+
+// countsOf adds to a number of rows what their reader has counted.
+func countsOf(rows int64, reader *csvfile.Reader) rowCounts {
+	return rowCounts{rows: rows, empty: reader.EmptyRows(), footers: reader.Footers()}
 }
 
 // countRows reads a CSV to its end and returns the number of complete rows; a row that was cut off

@@ -104,7 +104,7 @@ func (f *Finding) takeRows(a *recipients.Assembler, reader *csvfile.Reader) {
 			f.verdict = p.String()
 		}
 	}
-	f.rowsProof(whole, reader.EmptyRows())
+	f.rowsProof(countsOf(whole, reader))
 	f.Problems.Merge(a.Problems()) // last, because problems of the whole drop must be among the listed ones
 }
 

@@ -39,7 +39,7 @@ func (f *Finding) structure(ctx context.Context, file string, reader *csvfile.Re
 		f.Problems.AddCode(code, file, 0, 0, "", "%s", why)
 	}
 	f.Sending.Rows.Total = uint32(min(rows, math.MaxUint32))
-	f.rowsProof(rows, reader.EmptyRows())
+	f.rowsProof(countsOf(rows, reader))
 	return nil
 }
 
@@ -62,11 +62,10 @@ func (f *Finding) broken(broken *csvfile.Broken) {
 	}
 }
 
-// rowsProof compares the number of rows with the sidecar, which may count rows of empty
-// cells too (docs/contract.md 5).
-func (f *Finding) rowsProof(rows, empty int64) {
-	if sc := f.Sidecar; sc != nil && sc.Rows != nil && !promisedRows(*sc.Rows, rows, empty) {
-		f.addProofProblem("rows", rowsMismatch(*sc.Rows, rows))
+// rowsProof compares the number of rows with the sidecar.
+func (f *Finding) rowsProof(counted rowCounts) {
+	if sc := f.Sidecar; sc != nil && sc.Rows != nil && !counted.match(*sc.Rows) {
+		f.addProofProblem("rows", counted.mismatch(*sc.Rows))
 	}
 }
 

@@ -58,11 +58,16 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Fi
 		}
 	}
 	f.content = t.info.SHA256
-	f.Sending.CSV.Bytes, f.Sending.CSV.SHA256 = p.proven(t.info)
+	uploaded := p.proven(t.info)
+	f.Sending.CSV.Bytes, f.Sending.CSV.SHA256 = uploaded.bytes, uploaded.sha256
+	f.proof(uploaded)
+	if HasFullProof(f.Sidecar) {
+		whole := t.info.Whole()
+		t.info = &whole
+	}
 	if f.Sending.CSV.Encoding = t.info.Encoding; p.isSheet() {
 		f.Sending.CSV.Encoding = campaign.EncodingSheet
 	}
-	f.proof()
 	if problems := t.info.Problems(file.Name); problems.Count > 0 {
 		f.Problems.Merge(problems)
 		return t, nil
@@ -80,7 +85,7 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Fi
 	f.Problems.Merge(problems)
 	if reader == nil {
 		if problems.List[0].Code != "header-missing" {
-			f.rowsProof(0, 0)
+			f.rowsProof(rowCounts{})
 		}
 		return t, nil
 	}
@@ -100,11 +105,11 @@ func (c *Checker) table(ctx context.Context, p *Parts, info *csvfile.Info, f *Fi
 }
 
 // proof compares the file with the proof in the sidecar (docs/contract.md 5).
-func (f *Finding) proof() {
+func (f *Finding) proof(found proven) {
 	if f.Sidecar == nil {
 		return
 	}
-	for _, broken := range proofProblems(f.Sidecar, f.Sending.CSV.Bytes, f.Sending.CSV.SHA256) {
+	for _, broken := range proofProblems(f.Sidecar, found) {
 		f.addProofProblem(broken.Field, broken.Message)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
@@ -278,12 +279,25 @@ func (p *Parts) IsPacked() bool { return p.unpacked != nil }
 // isSheet reports whether the CSV was written from a spreadsheet.
 func (p *Parts) isSheet() bool { return p.unpacked != nil && p.unpacked.sheet != nil }
 
-// proven returns size and digest of the file that the sidecar's proof speaks of (docs/contract.md 5).
-func (p *Parts) proven(info *csvfile.Info) (bytes int64, sha256 string) {
-	if p.unpacked != nil && p.unpacked.sha256 != "" {
-		return p.unpacked.bytes, p.unpacked.sha256
+// proven describes the file that the sidecar's proof speaks of (docs/contract.md 5).
+type proven struct {
+	name   string // for messages
+	bytes  int64
+	sha256 string
+}
+
+func (p *Parts) proven(info *csvfile.Info) proven {
+	found := proven{"the CSV", info.Bytes, info.SHA256}
+	if p.unpacked == nil {
+		return found
 	}
-	return info.Bytes, info.SHA256
+	if found.name = p.CSV.Name; !strings.Contains(found.name, "/") { // it isn't in a zip
+		found.name += ", as it was uploaded,"
+	}
+	if p.unpacked.sha256 != "" {
+		found.bytes, found.sha256 = p.unpacked.bytes, p.unpacked.sha256
+	}
+	return found
 }
 
 // noteDates warns about the cells of used columns that a spreadsheet shows as dates.

@@ -202,6 +202,27 @@ func TestCutArchiveWaits(t *testing.T) {
 	}
 }
 
+// The size in a proof is that of the file as uploaded, or of the file in the zip: the text says which.
+func TestProofOfAPackedFileNamesTheFile(t *testing.T) {
+	packed := gz(t, goodCSV)
+	for ending, c := range map[string][2]string{
+		".csv.gz": {packed, fmt.Sprintf("spring.csv.gz, as it was uploaded, has %d bytes, the sidecar promised 1", len(packed))},
+		".zip":    {zipOf(t, "a.csv", goodCSV), fmt.Sprintf("spring.zip/a.csv has %d bytes, the sidecar promised 1", len(goodCSV))},
+	} {
+		h := newHarness(t, "", "")
+		if s := h.dropPacked("spring", ending, c[0], goodLayout, `{"applicationId": 1, "campaignId": 7, "bytes": 1}`); s != nil {
+			t.Fatalf("%s: it became %+v", ending, s)
+		}
+		waits := h.in.Waits(h.inbox)
+		if len(waits) != 1 {
+			t.Fatalf("%s: %d drops wait, want 1", ending, len(waits))
+		}
+		if got := waits[0].Reason; got != c[1] {
+			t.Errorf("%s: the reason is %q, want %q", ending, got, c[1])
+		}
+	}
+}
+
 func TestCutArchiveIsRejectedAfterPairTimeout(t *testing.T) {
 	h := newHarness(t, "", "")
 	content := gz(t, goodCSV)

@@ -54,6 +54,7 @@ type Info struct {
 
 	nulLine, badLine int64  // lines of NUL and Undecodable, from 1
 	badCode, badWhy  string // code and description of the fault at Undecodable
+	whole            *Info  // what the file is if it wasn't cut off, nil if that makes no difference
 	foreign          foreign
 	example          sample // a word of a Windows-1252 file with letters beyond ASCII
 }

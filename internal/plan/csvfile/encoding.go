@@ -39,10 +39,13 @@ func (s *survey) characters(b []byte, at int64, final bool) (rest int) {
 	if nextHigh(b, 0) == len(b) {
 		return 0
 	}
-	if !final {
-		rest = cutCharacter(b)
-		b = b[:len(b)-rest]
+	if rest = cutCharacter(b); rest < len(b) {
+		s.beforeCut = b[len(b)-rest-1]
 	}
+	if final {
+		s.cut, rest = b[len(b)-rest:], 0
+	}
+	b = b[:len(b)-rest]
 	// A few characters may be UTF-8 by chance: they are looked at one by one.
 	if n := multiByte(b); n >= 64 && utf8.Valid(b) {
 		s.multiByte += n
@@ -104,6 +107,30 @@ func cutCharacter(b []byte) int {
 		}
 	}
 	return 0
+}
+
+// cutLetter reports whether the bytes at the end of a file, whose other bytes are ASCII, are the beginning of
+// a UTF-8 character rather than the last letter of a Windows-1252 text.
+func cutLetter(before byte, end []byte) bool {
+	const (
+		latin   = "\xC2\xC3\xC4\xC5"             // lead letters of Latin scripts: Â Ã Ä Å in Windows-1252
+		scripts = "\xCE\xCF\xD0\xD1\xD7\xD8\xD9" // and those of Greek, Cyrillic, Hebrew, Arabic: Î Ï Ð Ñ × Ø Ù
+		words   = "\xE0\xE8\xE9"                 // à è é
+	)
+	lead, inWord := end[0], isLetter(class(before))
+	switch {
+	case len(end) > 1:
+		return !byChance(end) // «voilà»
+	case lead == 0xE2: // of “ and €; no word ends with â
+		return true
+	case lead >= 0xE0:
+		return !inWord && strings.IndexByte(words, lead) < 0
+	case strings.IndexByte(latin, lead) >= 0:
+		return true
+	case strings.IndexByte(scripts, lead) >= 0 && !inWord:
+		return true
+	}
+	return class(before) == 'l' && lead != 0xDF // a capital, not ß
 }
 
 const highBits = 0x8080808080808080

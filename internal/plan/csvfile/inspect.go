@@ -66,6 +66,8 @@ type survey struct {
 	last      byte   // of the block before
 	end       byte   // the last byte but blanks and 0x1A
 	tail      []byte // the last two bytes of the block before
+	cut       []byte // the beginning of a UTF-8 character at the end of the file
+	beforeCut byte   // the byte before it, 0 if there is none
 	multiByte int64  // UTF-8 characters of several bytes, except those by chance
 	bad       int64  // bytes that are not UTF-8
 	legacy    legacySurvey
@@ -155,7 +157,33 @@ func (s *survey) result(read int64) Info {
 		s.notUTF8(&info)
 	}
 	lineEnds(&info, s.breaks, s.end)
+	if s.isCut() {
+		return s.cutOff(info)
+	}
 	return info
+}
+
+// isCut reports whether the only bytes that aren't UTF-8 are the beginning of a character at the end.
+func (s *survey) isCut() bool {
+	return s.bad > 0 && s.bad == int64(len(s.cut)) && (s.info.BOM || s.multiByte > 0 || cutLetter(s.beforeCut, s.cut))
+}
+
+// cutOff describes a UTF-8 file that ends within a character; whole describes it as complete.
+func (s *survey) cutOff(whole Info) Info {
+	info := whole
+	info.whole = &whole
+	info.Encoding, info.Assumed, info.example = UTF8, false, sample{}
+	info.Undecodable, info.badLine = s.first.bad, s.first.badLine
+	info.badCode, info.badWhy = "row-cut-off", "the file ends within a letter, as UTF-8 writes it: it is incomplete"
+	return info
+}
+
+// Whole returns the description of a file that is known to be complete: it wasn't cut off.
+func (in Info) Whole() Info {
+	if in.whole != nil {
+		return *in.whole
+	}
+	return in
 }
 
 // minBadRatio is the least number of bytes that are not UTF-8, for each character that
@@ -231,7 +259,14 @@ func (in *Info) Problems(file string) campaign.Problems {
 		}
 	}
 	if in.Undecodable >= 0 {
-		p.AddCode(in.badCode, file, int(in.badLine), 0, "", "%s (byte %d of the file); save it as UTF-8 and drop it again", in.badWhy, in.Undecodable+1)
+		advice := "save it as UTF-8 and drop it again"
+		if in.whole != nil {
+			advice = "upload the whole file"
+			if in.whole.Assumed {
+				advice += "; if it is Windows-1252, end its last line"
+			}
+		}
+		p.AddCode(in.badCode, file, int(in.badLine), 0, "", "%s (byte %d of the file); %s", in.badWhy, in.Undecodable+1, advice)
 	}
 	return p
 }

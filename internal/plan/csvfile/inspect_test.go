@@ -42,7 +42,12 @@ func TestInspectSaysWhatTheBytesAre(t *testing.T) {
 		{"undefined in windows-1252", "n\nJos\xe9\n\x81\n", Windows1252, 3, false, -1, 5,
 			"x.csv:3: the encoding is unknown: the file is not UTF-8, and as Windows-1252 it has \"\ufffd\" here, which no text has (byte 6 of the file)"},
 		{"mostly utf-8", "n\nJosé\nJos\xe9\n", UTF8, 3, false, -1, 11, "x.csv:3: most of the file is UTF-8, but the bytes here are not"},
-		{"utf-8 cut within a letter", "n\nJosé\nJos\xc3", UTF8, 3, true, -1, 11, "x.csv:3: most of the file is UTF-8"},
+		{"utf-8 cut within a letter", "n\nJosé\nJos\xc3", UTF8, 3, true, -1, 11, "x.csv:3: the file ends within a letter, as UTF-8 writes it: it is incomplete (byte 12 of the file); upload the whole file"},
+		{"ascii cut within a letter", "n\nJose\nJos\xc3", UTF8, 3, true, -1, 10, "upload the whole file; if it is Windows-1252, end its last line"},
+		{"ascii cut within a letter at the end of a block", long + "\xc3", UTF8, 1, true, -1, int64(len(long)), "the file ends within a letter"},
+		{"ascii and a capital of windows-1252 at the end", "n\nJOS\xc9", Windows1252, 2, true, -1, -1, ""},
+		{"ascii cut within an emoji", "n\nJose \xf0\x9f\x98", UTF8, 2, true, -1, 7, "the file ends within a letter"},
+		{"ascii and a quote of windows-1252 at the end", "n\nvoil\xe0\xbb", Windows1252, 2, true, -1, -1, ""},
 		{"cyrillic with a pair that is utf-8 by chance", "n\n\xc8\xe2\xe0\xed\n\xcc\xe0\xf0\xe8\xff\n\xcf\xb8\xf2\xf0\n", Windows1252, 4, false, -1, 2, "x.csv:4: the encoding is unknown"},
 		{"kanji with a pair that is utf-8 by chance", "n\n\xe7\x94\xb0\x92\x86\n\x97\xe9\x96\xd8\x88\xea\x98Y\n", Windows1252, 3, false, -1, 5, "x.csv:3: the encoding is unknown"},
 		{"more of one encoding than of the other", "n\nJosé\nJos\xe9\nRen\xe9\n", UTF8, 4, false, -1, 11, "x.csv:3: the bytes here are not UTF-8, but other letters of the file may be"},
@@ -92,6 +97,28 @@ func TestInspectSaysWhatTheBytesAre(t *testing.T) {
 				t.Errorf("got problem %q, want %q", got, c.problem)
 			}
 		})
+	}
+}
+
+// A file that its sidecar proves complete wasn't cut: what it ends with is a letter, or a mistake in the file.
+func TestAWholeFileIsCalledCut(t *testing.T) {
+	for data, want := range map[string]string{
+		"n\nJose\nJos\xc3":       "",
+		"n\nJose \xf0\x9f\x98":   "encoding-unknown",
+		"n\nJosé\nJos\xc3":       "encoding-mixed",
+		"\xff\xfea\x00\n\x00b":   "encoding-broken",
+		"n\nJose\n":              "",
+		bomUTF8 + "n\nJos\xc3":   "encoding-mixed",
+		"n\nJosé\n\xc3\nJos\xc3": "encoding-mixed",
+	} {
+		info := inspect(t, []byte(data)).Whole()
+		got := ""
+		if p := info.Problems("x.csv"); p.Count > 0 {
+			got = p.List[0].Code
+		}
+		if got != want {
+			t.Errorf("%q: got the code %q, want %q", data, got, want)
+		}
 	}
 }
 

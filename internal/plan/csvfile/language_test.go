@@ -76,6 +76,33 @@ func TestOrdinaryWindows1252IsRead(t *testing.T) {
 	}
 }
 
+// TestAFileThatEndsInALetter: as Windows-1252 its last letter is read, and as UTF-8 that is cut within it, it is
+// called cut, though every other byte is ASCII. Where both readings are likely the first byte is taken for a letter:
+// á of sofá and Ê also begin ẞ and ʳ.
+func TestAFileThatEndsInALetter(t *testing.T) {
+	for language, texts := range westernTexts() {
+		for _, text := range texts {
+			first := nextHigh([]byte(text), 0)
+			if first == len(text) {
+				continue
+			}
+			if data, err := charmap.Windows1252.NewEncoder().String(text); err == nil {
+				if why := refusal1252(t, "name\n"+data); why != "" {
+					t.Errorf("%s: %s", language, why)
+				}
+			}
+			data := "name\n" + text[:first+1]
+			info := inspect(t, []byte(data))
+			if strings.ContainsAny(text, "ẞʳ") {
+				continue
+			}
+			if p := info.Problems("x.csv"); p.Count == 0 || p.List[0].Code != "row-cut-off" {
+				t.Errorf("%s: %q: got %v, want it called cut", language, data, p.List)
+			}
+		}
+	}
+}
+
 // refusal1252 returns why data is not read as Windows-1252 with a warning, "" if it is.
 func refusal1252(t testing.TB, data string) string {
 	t.Helper()

@@ -42,6 +42,9 @@ func (r *Reader) settle(b *Batch, complete, force bool) int {
 		before = 0
 		if rec.single {
 			before = rec.line
+			if rec.fault != FaultCutOff && footer(b.Raw(i)) {
+				r.footers++
+			}
 		}
 		if rec.blank|rec.empty > 0 || rec.wide {
 			r.count(b, i)

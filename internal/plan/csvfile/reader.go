@@ -48,6 +48,7 @@ type Reader struct {
 	originalColumns []int  // indexes of the columns but _line and _error; nil: all
 	afterBreak      uint32 // line of the last record, if it had a single cell among several columns
 	skipped         struct{ blank, empty uint64 }
+	footers         int64                        // known footers, among the rows
 	last            struct{ cells, records int } // lengths of the last batch
 	wide            []wideCells                  // by column; nil: none
 	err             error                        // after which nothing more is read

@@ -67,6 +67,7 @@ func (w *utf16Survey) fault(at int64, why string) {
 
 // fill completes info.
 func (w *utf16Survey) fill(info *Info) {
+	cut := w.bad < 0 && (w.odd || w.afterHighSurrogate)
 	if w.odd {
 		w.fault(info.Bytes-1, "UTF-16 has two bytes a character, and the file ends after the first of one: it is incomplete")
 	}
@@ -82,5 +83,9 @@ func (w *utf16Survey) fill(info *Info) {
 	lineEnds(info, w.breaks, end)
 	if info.Bytes <= 2 {
 		info.Unterminated, info.Lines = false, 0 // only the mark
+	}
+	if cut {
+		whole := *info
+		info.whole, info.badCode = &whole, "row-cut-off"
 	}
 }

@@ -40,6 +40,10 @@ type wideCells struct {
 // complete after the last ReadBatch.
 func (r *Reader) EmptyRows() int64 { return int64(r.skipped.empty) }
 
+// Footers returns the number of rows that are known footers, such as "(2 rows affected)"
+// (docs/contract.md 4). It is complete after the last ReadBatch.
+func (r *Reader) Footers() int64 { return r.footers }
+
 // Warnings returns facts that a person should know about the rows. It is complete after
 // the last ReadBatch.
 func (r *Reader) Warnings() []campaign.Problem {

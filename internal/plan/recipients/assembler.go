@@ -81,6 +81,9 @@ func (a *Assembler) Add(c *Checked) error {
 			break
 		}
 		w := &c.Refusals[i]
+		if w.Line == c.cutOff { // Verdict reports it
+			continue
+		}
 		a.problems.Add(campaign.Problem{Code: w.Code, File: a.checker.spec.File, Line: int(w.Line), Column: w.Position, Field: w.Column, Message: w.Reason})
 	}
 	if err := a.rows(c); err != nil {
@@ -248,7 +251,8 @@ func (a *Assembler) Warnings() []campaign.Problem {
 	return append(a.doubts.problems(a.checker.spec.File, a.checker.contact.column), a.checker.warnings(a.cells)...)
 }
 
-// Problems returns the rejected rows as problems: the first campaign.MaxProblems and the full count.
+// Problems returns the rejected rows as problems, but for one of Verdict: the first campaign.MaxProblems
+// and the full count.
 func (a *Assembler) Problems() campaign.Problems { return a.problems }
 
 // rounding exceeds the error of a share like "0.7%", and is less than one row of any
