@@ -58,6 +58,20 @@ func meant(text string, names []string, advice string) string {
 	return ""
 }
 
+// texts converts names of one kind.
+func texts[T ~string](names []T) []string {
+	list := make([]string, len(names))
+	for i, name := range names {
+		list[i] = string(name)
+	}
+	return list
+}
+
+// unknownName refuses a name that isn't one of the names; what says what it would name.
+func unknownName(what, text string, names []string) error {
+	return usage("unknown %s %q%s (there are: %s)", what, text, meant(text, names, ""), strings.Join(names, ", "))
+}
+
 // knownCommand refuses a command that there is not.
 func knownCommand(root *cobra.Command, args []string) error {
 	if len(args) == 0 {

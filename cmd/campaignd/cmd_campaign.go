@@ -1,16 +1,16 @@
 package main
 
 import (
-	"fmt"
+	"cmp"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/check"
 	"campaignd/internal/config"
+	"campaignd/internal/display"
 )
 
 func newCampaignCmd(env *environment) *cobra.Command {
@@ -48,7 +48,7 @@ func findCampaign(cfg *config.Config, campaigns *check.Campaigns, id, applicatio
 		slices.Sort(owners)
 		owners = slices.Compact(owners)
 		if len(owners) > 1 {
-			return nil, usage("applications %s have a campaign %d: name one with --application", joinNumbers(owners), id)
+			return nil, usage("applications %s have a campaign %d: name one with --application", display.Numbers(owners), id)
 		}
 		if len(owners) == 1 {
 			application = owners[0]
@@ -75,7 +75,7 @@ func findCampaign(cfg *config.Config, campaigns *check.Campaigns, id, applicatio
 		known = append(known, c.ID)
 	}
 	slices.Sort(known)
-	return nil, usage("there is no campaign %d in %s; there are: %s", id, cfg.CampaignsDir, joinNumbers(slices.Compact(known)))
+	return nil, usage("there is no campaign %d in %s; there are: %s", id, cfg.CampaignsDir, cmp.Or(display.Numbers(slices.Compact(known)), "none"))
 }
 
 // unknownApplication says that the configuration doesn't have an application, and which it has.
@@ -84,7 +84,7 @@ func unknownApplication(cfg *config.Config, id int64) error {
 	for _, a := range cfg.Applications {
 		ids = append(ids, a.ID)
 	}
-	return usage("there is no application %d; there are: %s", id, joinNumbers(ids))
+	return usage("there is no application %d; there are: %s", id, display.Numbers(ids))
 }
 
 // whyWithDetails adds the problems of a campaign's file to the reason why it can't be used.
@@ -93,15 +93,4 @@ func whyWithDetails(why string, details campaign.Problems) string {
 		why += "\n  " + p.String()
 	}
 	return why
-}
-
-func joinNumbers(list []int64) string {
-	texts := make([]string, len(list))
-	for i, n := range list {
-		texts[i] = fmt.Sprint(n)
-	}
-	if len(texts) == 0 {
-		return "none"
-	}
-	return strings.Join(texts, ", ")
 }

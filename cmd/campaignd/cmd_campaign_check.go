@@ -106,11 +106,7 @@ func (c *campaignCheck) channels(ctx context.Context, camp *campaign.Campaign, a
 	}
 	app := c.cfg.Application(camp.ApplicationID)
 	if app == nil {
-		var ids []int64
-		for _, a := range c.cfg.Applications {
-			ids = append(ids, a.ID)
-		}
-		wrong("applicationId", "there is no application %d; there are: %s", camp.ApplicationID, joinNumbers(ids))
+		wrong("applicationId", "%v", unknownApplication(c.cfg, camp.ApplicationID))
 		return
 	}
 	names := c.cfg.ChannelNames([]int64{app.ID})
@@ -166,19 +162,13 @@ func printCheckedCampaigns(env *environment, answers []checkedCampaign) error {
 		wrong += len(a.Errors)
 	}
 	if env.json {
-		if err := env.printJSON(answers); err != nil {
-			return err
-		}
+		env.printJSON(answers)
 	} else {
 		for i, a := range answers {
 			if i > 0 {
-				if err := env.printf("\n"); err != nil {
-					return err
-				}
+				env.printf("\n")
 			}
-			if err := printCheckedCampaign(env, a); err != nil {
-				return err
-			}
+			printCheckedCampaign(env, a)
 		}
 	}
 	if wrong > 0 {
@@ -189,9 +179,7 @@ func printCheckedCampaigns(env *environment, answers []checkedCampaign) error {
 
 func printCheckedCampaign(env *environment, a checkedCampaign) error {
 	if len(a.Errors) > 0 {
-		if err := env.printf("%s can't be used.\n", printable(a.File)); err != nil {
-			return err
-		}
+		env.printf("%s can't be used.\n", printable(a.File))
 	} else {
 		s := a.Campaign
 		line := fmt.Sprintf("%s can be used: campaign %d of application %d, %s, on %s", a.File, s.ID, s.ApplicationID,
@@ -199,18 +187,12 @@ func printCheckedCampaign(env *environment, a checkedCampaign) error {
 		if use := s.use(); use != "ready" {
 			line += ". It is " + use + ", so no drop can send it"
 		}
-		if err := env.printf("%s.\n", printable(line)); err != nil {
-			return err
-		}
+		env.printf("%s.\n", printable(line))
 	}
-	if err := printProblems(env, "Errors", a.Errors, len(a.Errors)); err != nil {
-		return err
-	}
-	if err := printProblems(env, "Warnings", a.Warnings, len(a.Warnings)); err != nil {
-		return err
-	}
+	printProblems(env, "Errors", a.Errors, len(a.Errors))
+	printProblems(env, "Warnings", a.Warnings, len(a.Warnings))
 	if len(a.Errors) > 0 {
 		return nil
 	}
-	return lines(env.out, contentLines(a.contents))
+	return env.lines(contentLines(a.contents))
 }

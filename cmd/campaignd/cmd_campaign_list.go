@@ -89,17 +89,13 @@ can't be used follow with their errors.`,
 
 func printCampaigns(env *environment, list []campaignSummary, broken campaign.Problems) error {
 	if len(list) == 0 {
-		if err := env.printf("There is no campaign.\n"); err != nil {
-			return err
-		}
+		env.printf("There is no campaign.\n")
 	} else {
 		g := grid{header: []string{"application", "id", "title", "state", "channels", "messages", "variables"}, right: []int{0, 1, 5}, wrap: 3, drop: []int{5, 4, 6}}
 		for _, s := range list {
 			g.add(fmt.Sprint(s.ApplicationID), fmt.Sprint(s.ID), s.Title, s.use(), strings.Join(s.ChannelTypes, ", "), display.Number(s.Messages), strings.Join(s.Variables, ", "))
 		}
-		if err := env.printGrid(g); err != nil {
-			return err
-		}
+		env.printGrid(g)
 	}
 	return printProblems(env, "Files that can't be used", broken.List, broken.Count)
 }

@@ -11,7 +11,6 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/check"
 	"campaignd/internal/config"
-	"campaignd/internal/daemon"
 	"campaignd/internal/display"
 	"campaignd/internal/preview"
 )
@@ -40,12 +39,16 @@ the row isn't sent.`,
 			if err != nil {
 				return err
 			}
-			campaigns := check.NewCampaigns(cfg.CampaignsDir)
-			camp, err := findCampaign(cfg, campaigns, id, application)
+			checker, err := env.checker(cfg)
 			if err != nil {
 				return err
 			}
-			f, err := previewFiles(cmd.Context(), env, cfg, campaigns, camp, row, env.paths(args[1:]))
+			camp, err := findCampaign(cfg, checker.Campaigns, id, application)
+			if err != nil {
+				return err
+			}
+			checker.PreviewRow = row
+			f, err := previewFiles(cmd.Context(), checker, camp, env.paths(args[1:]))
 			if err != nil {
 				return err
 			}
@@ -58,19 +61,14 @@ the row isn't sent.`,
 }
 
 // previewFiles checks files as a drop of the campaign.
-func previewFiles(ctx context.Context, env *environment, cfg *config.Config, campaigns *check.Campaigns, camp *campaign.Campaign, row uint32, paths []string) (*check.Finding, error) {
+func previewFiles(ctx context.Context, checker *check.Checker, camp *campaign.Campaign, paths []string) (*check.Finding, error) {
 	parts, err := openDrop(paths)
 	if err != nil {
 		return nil, err
 	}
 	defer parts.Close()
-	drivers, err := daemon.OpenDrivers(cfg, env.getenv)
-	if err != nil {
-		return nil, exitError{exitUsage, err}
-	}
 	read := *parts
 	read.Sidecar = check.Part{}
-	checker := &check.Checker{Config: cfg, Campaigns: campaigns, Channels: drivers.Of, PreviewRow: row}
 	return checker.Check(ctx, &read, &config.Inbox{Application: camp.ApplicationID, Campaign: camp.ID}, nil, time.Now(), nil, nil, nil)
 }
 
@@ -93,9 +91,7 @@ func printPreview(env *environment, f *check.Finding, row uint32) error {
 		return env.printJSON(s.Previews)
 	}
 	for _, line := range preview.List(s.Previews) {
-		if err := env.printf("%s\n", printable(line)); err != nil {
-			return err
-		}
+		env.printf("%s\n", printable(line))
 	}
 	return nil
 }

@@ -65,18 +65,14 @@ func printCampaign(env *environment, c *campaign.Campaign) error {
 	if c.Title != "" {
 		title += ": " + c.Title
 	}
-	if err := env.printf("%s\n", env.bold(printable(title))); err != nil {
-		return err
-	}
-	if err := env.facts(
+	env.printf("%s\n", env.bold(printable(title)))
+	env.facts(
 		[2]string{"state", s.use()},
 		[2]string{"file", c.File},
 		[2]string{"channels", strings.Join(c.ChannelTypes, ", ")},
 		[2]string{"variables", strings.Join(s.Variables, ", ")},
-	); err != nil {
-		return err
-	}
-	return lines(env.out, contentLines(c))
+	)
+	return env.lines(contentLines(c))
 }
 
 // contentLines shows a campaign's messages with their variables, for every channel that gets

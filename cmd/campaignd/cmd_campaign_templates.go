@@ -72,9 +72,7 @@ func printTemplates(env *environment, all []api.ChannelTemplates) error {
 		}
 	}
 	if env.json {
-		if err := env.printJSON(all); err != nil {
-			return err
-		}
+		env.printJSON(all)
 	} else if err := writeTemplates(env, all); err != nil {
 		return err
 	}
@@ -87,28 +85,20 @@ func printTemplates(env *environment, all []api.ChannelTemplates) error {
 func writeTemplates(env *environment, all []api.ChannelTemplates) error {
 	for i, one := range all {
 		if i > 0 {
-			if err := env.printf("\n"); err != nil {
-				return err
-			}
+			env.printf("\n")
 		}
 		title := fmt.Sprintf("Channel %s of application %d", one.ChannelType, one.ApplicationID)
 		if one.Error != "" {
-			if err := env.printf("%s: the templates can't be read: %s\n", title, printable(one.Error)); err != nil {
-				return err
-			}
+			env.printf("%s: the templates can't be read: %s\n", title, printable(one.Error))
 			continue
 		}
-		if err := env.printf("%s: %s templates\n", title, display.Number(len(one.Templates))); err != nil {
-			return err
-		}
+		env.printf("%s: %s templates\n", title, display.Number(len(one.Templates)))
 		g := grid{header: []string{"name", "language", "status", "category", "parameters"}, wrap: 5, drop: []int{3}}
 		for _, t := range one.Templates {
 			g.add(t.Name, t.Language, t.Status, t.Category, strings.Join(t.Parameters, ", "))
 		}
 		if len(one.Templates) > 0 {
-			if err := env.printGrid(g); err != nil {
-				return err
-			}
+			env.printGrid(g)
 		}
 	}
 	return nil

@@ -13,7 +13,6 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/check"
 	"campaignd/internal/config"
-	"campaignd/internal/daemon"
 	"campaignd/internal/plan"
 	"campaignd/internal/plan/recipients"
 	"campaignd/internal/watch"
@@ -90,11 +89,10 @@ func checkGiven(ctx context.Context, env *environment, cfg *config.Config, given
 
 // checkParts checks a drop as the daemon would if it lay in the inbox.
 func checkParts(ctx context.Context, env *environment, cfg *config.Config, in *config.Inbox, parts *check.Parts) (*checked, error) {
-	drivers, err := daemon.OpenDrivers(cfg, env.getenv)
+	checker, err := env.checker(cfg)
 	if err != nil {
-		return nil, exitError{exitUsage, err}
+		return nil, err
 	}
-	checker := &check.Checker{Config: cfg, Campaigns: check.NewCampaigns(cfg.CampaignsDir), Channels: drivers.Of}
 	// De-duplication reads rows back from this file. Without one they stay in memory.
 	var spill recipients.Spill
 	if file, err := check.SpillFile(""); err == nil {

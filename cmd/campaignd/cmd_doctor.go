@@ -27,9 +27,7 @@ daemon it checks less. Exit status 3: it found problems.`,
 			if err != nil {
 				return err
 			}
-			if err := printFindings(env, findings); err != nil {
-				return err
-			}
+			printFindings(env, findings)
 			if slices.ContainsFunc(findings, func(f api.Finding) bool { return f.Level == api.LevelFail }) {
 				return exitError{code: exitProblems}
 			}
@@ -72,14 +70,12 @@ func printFindings(env *environment, findings []api.Finding) error {
 			todo = append(todo, printable("  "+f.Check+": "+f.Advice))
 		}
 	}
-	if err := env.printGrid(g); err != nil {
-		return err
-	}
+	env.printGrid(g)
 	end := []string{"", problemsText(findings)}
 	if len(todo) > 0 {
 		end = append(append([]string{"", env.bold("What to do")}, todo...), end...)
 	}
-	return lines(env.out, end)
+	return env.lines(end)
 }
 
 // problemsText counts the failures and warnings.

@@ -110,11 +110,7 @@ func (p *partner) checkKnown(env *environment, path string) error {
 		return usage("%s: %s; fix that first", path, errorCount(problems))
 	}
 	if cfg.Application(p.application) == nil {
-		var known []int64
-		for _, a := range cfg.Applications {
-			known = append(known, a.ID)
-		}
-		return usage("--application: there is no application %d in %s; there are: %s", p.application, path, joinNumbers(known))
+		return usage("%s: --application: %w", path, unknownApplication(cfg, p.application))
 	}
 	return nil
 }

@@ -10,9 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"campaignd/internal/check"
 	"campaignd/internal/config"
-	"campaignd/internal/daemon"
 	"campaignd/internal/partnerpage"
 )
 
@@ -55,11 +53,10 @@ func (k *partnerKit) print(cmd *cobra.Command, env *environment) error {
 			return err
 		}
 	}
-	drivers, err := daemon.OpenDrivers(cfg, env.getenv)
+	checker, err := env.checker(cfg)
 	if err != nil {
-		return exitError{exitUsage, err}
+		return err
 	}
-	checker := &check.Checker{Config: cfg, Campaigns: check.NewCampaigns(cfg.CampaignsDir), Channels: drivers.Of}
 	page, err := partnerpage.New(cmd.Context(), checker, in, os.TempDir())
 	if err != nil {
 		return err

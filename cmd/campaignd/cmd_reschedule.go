@@ -58,10 +58,8 @@ sending stays so. Exit status 1: the sending has begun, or there is no room.`,
 			if env.json {
 				return env.printJSON(r)
 			}
-			if err := env.printf("%s\n", printable(fmt.Sprintf("%s (%s) goes out at %s instead of %s; it is %s.",
-				r.ID, r.Name, env.instant(r.ScheduledAt), env.instant(r.From), r.State))); err != nil {
-				return err
-			}
+			env.printf("%s\n", printable(fmt.Sprintf("%s (%s) goes out at %s instead of %s; it is %s.",
+				r.ID, r.Name, env.instant(r.ScheduledAt), env.instant(r.From), r.State)))
 			if len(r.Slices) == 1 && r.Slices[0].End.IsZero() {
 				return nil
 			}

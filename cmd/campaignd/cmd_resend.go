@@ -59,8 +59,6 @@ func printResent(env *environment, r api.Resent) error {
 	if r.Undelivered > 0 {
 		parts += fmt.Sprintf(", %s undelivered", display.Number(r.Undelivered))
 	}
-	if err := env.printf("%s\n", printable(fmt.Sprintf("%s (%s): %s messages %s (%s).", r.ID, r.Name, display.Number(r.Messages), verb, parts))); err != nil {
-		return err
-	}
+	env.printf("%s\n", printable(fmt.Sprintf("%s (%s): %s messages %s (%s).", r.ID, r.Name, display.Number(r.Messages), verb, parts)))
 	return printSlices(env, r.Slices)
 }

@@ -51,9 +51,7 @@ immediately, in one application or in every one that has such a channel.`,
 			}
 			return answer(env, func(c *control.Client) ([]api.Change, error) { return c.ResumeAll(cmd.Context()) }, func(changes []api.Change) error {
 				for _, ch := range changes {
-					if err := printChange(env, ch); err != nil {
-						return err
-					}
+					printChange(env, ch)
 				}
 				if len(changes) == 0 {
 					fmt.Fprintln(env.errw, "No sending is held.")
@@ -75,9 +73,7 @@ func resumeChannel(ctx context.Context, env *environment, channel api.ChannelRes
 			if !one.Resumed {
 				line = fmt.Sprintf("Channel %s of application %d is %s: there is nothing to resume.", one.ChannelType, one.ApplicationID, one.From)
 			}
-			if err := env.printf("%s\n", printable(line)); err != nil {
-				return err
-			}
+			env.printf("%s\n", printable(line))
 		}
 		return nil
 	})

@@ -85,11 +85,9 @@ func sendTest(ctx context.Context, env *environment, m api.TestMessage) (api.Tes
 
 func printTest(env *environment, r api.TestResult) error {
 	if env.json {
-		if err := env.printJSON(r); err != nil {
-			return err
-		}
-	} else if err := env.printf("%s", printable(testText(r))); err != nil {
-		return err
+		env.printJSON(r)
+	} else {
+		env.printf("%s", printable(testText(r)))
 	}
 	if r.Outcome != "sent" {
 		return exitError{code: exitFailed}

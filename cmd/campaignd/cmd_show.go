@@ -50,10 +50,8 @@ func printDetails(env *environment, d api.Details) error {
 	if d.DryRun {
 		dry = "yes: nothing is sent"
 	}
-	if err := env.printf("%s\n", env.bold(printable(fmt.Sprintf("%s  %s", d.ID, d.Name)))); err != nil {
-		return err
-	}
-	if err := env.facts(
+	env.printf("%s\n", env.bold(printable(fmt.Sprintf("%s  %s", d.ID, d.Name))))
+	env.facts(
 		[2]string{"state", string(d.State)},
 		[2]string{"reason", reason},
 		[2]string{"waits for", wait},
@@ -75,32 +73,18 @@ func printDetails(env *environment, d api.Details) error {
 		[2]string{"rows", rowsText(d.Recipients)},
 		[2]string{"messages", messagesText(d.Sending)},
 		[2]string{"csv", csvText(d.CSV)},
-	); err != nil {
-		return err
-	}
-	if err := printOutcomes(env, d.Messages); err != nil {
-		return err
-	}
-	if err := printDelivery(env, d.Delivery); err != nil {
-		return err
-	}
-	if err := printSlices(env, d.Slices); err != nil {
-		return err
-	}
-	if err := printProblems(env, "Errors", d.Errors, d.ErrorCount); err != nil {
-		return err
-	}
-	if err := printProblems(env, "Warnings", d.Warnings, len(d.Warnings)); err != nil {
-		return err
-	}
+	)
+	printOutcomes(env, d.Messages)
+	printDelivery(env, d.Delivery)
+	printSlices(env, d.Slices)
+	printProblems(env, "Errors", d.Errors, d.ErrorCount)
+	printProblems(env, "Warnings", d.Warnings, len(d.Warnings))
 	if e := d.LastError; e != nil {
 		where := ""
 		if e.Line > 0 {
 			where = fmt.Sprintf(", line %d", e.Line)
 		}
-		if err := env.printf("\nLast error (%s%s): %s\n", env.instant(e.At), where, printable(e.Error)); err != nil {
-			return err
-		}
+		env.printf("\nLast error (%s%s): %s\n", env.instant(e.At), where, printable(e.Error))
 	}
 	return printPreviews(env, d.Previews)
 }
@@ -188,9 +172,7 @@ func printOutcomes(env *environment, m api.Messages) error {
 	if len(g.rows) == 0 {
 		return nil
 	}
-	if err := env.printf("\n"); err != nil {
-		return err
-	}
+	env.printf("\n")
 	return env.printGrid(g)
 }
 
@@ -203,9 +185,7 @@ func printDelivery(env *environment, c *campaign.DeliveryCounts) error {
 	g.add("delivered", display.Number(c.Delivered))
 	g.add("read", display.Number(c.Read))
 	g.add("failed", display.Number(c.Failed))
-	if err := env.printf("\n"); err != nil {
-		return err
-	}
+	env.printf("\n")
 	return env.printGrid(g)
 }
 
@@ -226,9 +206,7 @@ func printSlices(env *environment, slices []api.Slice) error {
 		}
 		g.add(display.Number(i+1), env.instant(s.Start), env.instant(s.End), display.Number(s.Recipients))
 	}
-	if err := env.printf("\n"); err != nil {
-		return err
-	}
+	env.printf("\n")
 	return env.printGrid(g)
 }
 
@@ -243,7 +221,7 @@ func printProblems(env *environment, title string, list []campaign.Problem, tota
 	if total > len(list) {
 		all = append(all, fmt.Sprintf("  and %s more", display.Number(total-len(list))))
 	}
-	return lines(env.out, all)
+	return env.lines(all)
 }
 
 func printPreviews(env *environment, previews []campaign.Preview) error {
@@ -254,5 +232,5 @@ func printPreviews(env *environment, previews []campaign.Preview) error {
 	for _, line := range preview.List(previews) {
 		all = append(all, "  "+printable(line))
 	}
-	return lines(env.out, all)
+	return env.lines(all)
 }

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,7 +11,6 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
-	"campaignd/internal/source"
 )
 
 func newStatusCmd(env *environment) *cobra.Command {
@@ -64,18 +61,10 @@ func (q *statusQuery) filter(env *environment, cfg *config.Config) (api.Filter, 
 	if q.application != 0 && cfg.Application(q.application) == nil {
 		return f, unknownApplication(cfg, q.application)
 	}
-	names := make([]string, len(campaign.States))
-	for i, s := range campaign.States {
-		names[i] = string(s)
-	}
 	for _, text := range q.states {
 		state := campaign.State(text)
 		if !slices.Contains(campaign.States, state) {
-			hint := ""
-			if near := source.Nearest(text, names); near != "" {
-				hint = fmt.Sprintf(", did you mean %q?", near)
-			}
-			return f, usage("unknown state %q%s (there are: %s)", text, hint, strings.Join(names, ", "))
+			return f, unknownName("state", text, texts(campaign.States))
 		}
 		f.States = append(f.States, state)
 	}
@@ -139,9 +128,7 @@ func runStatus(ctx context.Context, env *environment, q statusQuery) error {
 	if env.json {
 		return env.printJSON(statusAnswer{status, list})
 	}
-	if err := printStatus(env, status); err != nil {
-		return err
-	}
+	printStatus(env, status)
 	switch {
 	case len(list) > 0:
 		return printSendingsOf(env, list, more)
@@ -153,13 +140,12 @@ func runStatus(ctx context.Context, env *environment, q statusQuery) error {
 
 // printSendingsOf prints the list, and whether there are more.
 func printSendingsOf(env *environment, list []api.Sending, more bool) error {
-	if err := env.printf("\n"); err != nil {
-		return err
+	env.printf("\n")
+	err := printSendings(env, list)
+	if more {
+		err = env.printf("There are more sendings: --limit 0 lists them all.\n")
 	}
-	if err := printSendings(env, list); err != nil || !more {
-		return err
-	}
-	return env.printf("There are more sendings: --limit 0 lists them all.\n")
+	return err
 }
 
 // printLast prints the newest sendings that have ended, for a daemon that sends nothing.
@@ -172,9 +158,7 @@ func printLast(ctx context.Context, env *environment, c *control.Client) error {
 	if len(list) == 0 {
 		return env.printf("\nNothing is being sent, and nothing was.\n")
 	}
-	if err := env.printf("\nNothing is being sent. The last sendings:\n"); err != nil {
-		return err
-	}
+	env.printf("\nNothing is being sent. The last sendings:\n")
 	return printSendings(env, list)
 }
 

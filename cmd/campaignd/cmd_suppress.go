@@ -125,9 +125,7 @@ func newSuppressListCmd(env *environment, application *int64) *cobra.Command {
 			defer c.Close()
 			// The list may not fit in memory: print line by line, not as a table.
 			out := bufio.NewWriter(env.out)
-			err = c.OptOuts(cmd.Context(), *application, func(s api.OptOut) error {
-				return env.writeOptOut(out, s)
-			})
+			err = c.OptOuts(cmd.Context(), *application, func(s api.OptOut) error { return env.writeOptOut(out, s) })
 			if flushErr := out.Flush(); err == nil && flushErr != nil {
 				return fmt.Errorf("print: %w", flushErr)
 			}
@@ -137,18 +135,16 @@ func newSuppressListCmd(env *environment, application *int64) *cobra.Command {
 }
 
 func (env *environment) writeOptOut(w io.Writer, s api.OptOut) error {
+	line := printable(fmt.Sprintf("%s  application %d  %s  %s  %s", s.ContactCode, s.ApplicationID, cmp.Or(s.ChannelType, "every channel"), env.instant(s.At), s.Source))
 	if env.json {
 		data, err := json.Marshal(s)
 		if err != nil {
 			return fmt.Errorf("print JSON: %w", err)
 		}
-		return lines(w, []string{string(data)})
+		line = string(data)
 	}
-	channel := s.ChannelType
-	if channel == "" {
-		channel = "every channel"
-	}
-	return lines(w, []string{printable(fmt.Sprintf("%s  application %d  %s  %s  %s", s.ContactCode, s.ApplicationID, channel, env.instant(s.At), s.Source))})
+	_, err := fmt.Fprintln(w, line)
+	return err
 }
 
 func newSuppressImportCmd(env *environment, application *int64) *cobra.Command {
@@ -195,16 +191,10 @@ func rejectedRows(r api.Imported) string {
 
 func printImported(env *environment, r api.Imported) error {
 	if env.json {
-		if err := env.printJSON(r); err != nil {
-			return err
-		}
+		env.printJSON(r)
 	} else {
-		if err := env.printf("%s rejected, %s added, %s were in the list already.\n", rejectedRows(r), display.Number(r.Added), display.Number(r.Rows-r.Added)); err != nil {
-			return err
-		}
-		if err := printProblems(env, "Rejected, or doubtful", r.Problems, max(r.Rejected, len(r.Problems))); err != nil {
-			return err
-		}
+		env.printf("%s rejected, %s added, %s were in the list already.\n", rejectedRows(r), display.Number(r.Added), display.Number(r.Rows-r.Added))
+		printProblems(env, "Rejected, or doubtful", r.Problems, max(r.Rejected, len(r.Problems)))
 	}
 	if r.Rejected > 0 {
 		return exitError{code: exitProblems}

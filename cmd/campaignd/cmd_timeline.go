@@ -48,13 +48,9 @@ messages and the letters of its sendings. The list below explains the letters; i
 			}
 			for i, a := range t.Applications {
 				if i > 0 {
-					if err := env.printf("\n"); err != nil {
-						return err
-					}
+					env.printf("\n")
 				}
-				if err := printTimeline(env, t, a); err != nil {
-					return err
-				}
+				printTimeline(env, t, a)
 			}
 			return nil
 		},
@@ -69,34 +65,22 @@ func printTimeline(env *environment, t api.Timeline, a api.ApplicationTimeline) 
 	if a.Name != "" {
 		title += ", " + a.Name
 	}
-	if err := env.printf("%s\n", env.bold(printable(title))); err != nil {
-		return err
-	}
+	env.printf("%s\n", env.bold(printable(title)))
 	zone, err := time.LoadLocation(a.Timezone)
 	if err != nil || env.utc {
 		zone = time.UTC // without --utc: the daemon knows a zone that this machine lacks
 	}
 	if !a.Sliced || a.SlotSeconds <= 0 {
-		if err := env.printf("not sliced: due messages go out immediately, limited by the channel's rate\n"); err != nil {
-			return err
-		}
+		env.printf("not sliced: due messages go out immediately, limited by the channel's rate\n")
 		return printHolders(env, a, zone, t.From)
 	}
-	if err := env.printf("slots of %s for %s messages; times in %s\n", span(time.Duration(a.SlotSeconds)*time.Second), display.Number(a.Capacity), zone); err != nil {
-		return err
-	}
+	env.printf("slots of %s for %s messages; times in %s\n", span(time.Duration(a.SlotSeconds)*time.Second), display.Number(a.Capacity), zone)
 	if len(a.Slots) == 0 {
-		if err := env.printf("no slot is reserved until %s\n", t.Until.In(zone).Format(momentFormat)); err != nil {
-			return err
-		}
+		env.printf("no slot is reserved until %s\n", t.Until.In(zone).Format(momentFormat))
 		return printHolders(env, a, zone, t.From)
 	}
-	if err := env.printf("\n"); err != nil {
-		return err
-	}
-	if err := lines(env.out, pictureOf(t, a, zone).Rows(env.width, env.color)); err != nil {
-		return err
-	}
+	env.printf("\n")
+	env.lines(pictureOf(t, a, zone).Rows(env.width, env.color))
 	return printHolders(env, a, zone, t.From)
 }
 
@@ -145,10 +129,11 @@ func printHolders(env *environment, a api.ApplicationTimeline, zone *time.Locati
 		rows = append(rows, []string{letter, string(s.ID), printable(s.Name), string(s.State), display.Number(s.Messages),
 			slots, shortTime(s.Start.In(zone), now), until})
 	}
-	if err := printFitting(env, rows); err != nil || a.More == 0 {
-		return err
+	err := printFitting(env, rows)
+	if a.More > 0 {
+		err = env.printf("%s more: --limit 0 lists all of them.\n", display.Number(a.More))
 	}
-	return env.printf("%s more: --limit 0 lists all of them.\n", display.Number(a.More))
+	return err
 }
 
 // shortTime formats an instant within a week by weekday, a later one by date.

@@ -11,7 +11,6 @@ import (
 	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/contact"
-	"campaignd/internal/daemon"
 	"campaignd/internal/plan/document"
 	"campaignd/internal/source"
 )
@@ -47,19 +46,16 @@ func (env *environment) layoutOf(ctx context.Context, cfg *config.Config, csv st
 	}
 	defer parts.Close()
 	in := &config.Inbox{Application: p.app.ID, Campaign: p.campaign.ID}
-	drivers, err := daemon.OpenDrivers(cfg, env.getenv)
+	checker, err := env.checker(cfg)
 	if err != nil {
-		return nil, exitError{exitUsage, err}
+		return nil, err
 	}
-	checker := &check.Checker{Config: cfg, Campaigns: check.NewCampaigns(cfg.CampaignsDir), Channels: drivers.Of}
 	columns, problems, err := checker.Columns(ctx, parts, in, slices.Concat(variables, contacts))
 	if err != nil {
 		return nil, err
 	}
 	if problems.Count > 0 {
-		if err := printProblems(env, "Errors", problems.List, problems.Count); err != nil {
-			return nil, err
-		}
+		printProblems(env, "Errors", problems.List, problems.Count)
 		return nil, exitError{exitProblems, fmt.Errorf("%s would be rejected", parts.CSV.Name)}
 	}
 	m := mapping{columns: columns, fields: []mapped{{what: "contactCode", wanted: contacts, contact: true}}}

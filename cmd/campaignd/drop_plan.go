@@ -14,7 +14,6 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/check"
 	"campaignd/internal/config"
-	"campaignd/internal/source"
 )
 
 // dropPlan holds the meaning of the options of drop.
@@ -46,7 +45,7 @@ func (env *environment) planDrop(cfg *config.Config, o *dropOptions) (*dropPlan,
 		return nil, err
 	}
 	if p.app = cfg.Application(p.campaign.ApplicationID); p.app == nil {
-		return nil, usage("there is no application %d in %s", p.campaign.ApplicationID, cfg.File)
+		return nil, unknownApplication(cfg, p.campaign.ApplicationID)
 	}
 	env.useZone(cfg, p.app.ID)
 	if p.inbox, err = env.dropInbox(cfg, o.inbox, p.app.ID); err != nil {
@@ -64,18 +63,11 @@ func (env *environment) planDrop(cfg *config.Config, o *dropOptions) (*dropPlan,
 }
 
 func checkCondition(text string) error {
-	names := make([]string, len(campaign.Conditions))
-	for i, c := range campaign.Conditions {
-		names[i] = string(c)
-	}
+	names := texts(campaign.Conditions)
 	if text == "" || slices.Contains(names, text) {
 		return nil
 	}
-	hint := ""
-	if near := source.Nearest(text, names); near != "" {
-		hint = fmt.Sprintf(", did you mean %q?", near)
-	}
-	return usage("unknown --condition %q%s (there are: %s)", text, hint, strings.Join(names, ", "))
+	return unknownName("--condition", text, names)
 }
 
 // What --at and --in take.

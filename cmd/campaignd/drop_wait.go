@@ -49,11 +49,9 @@ func (env *environment) afterDrop(ctx context.Context, cfg *config.Config, d *ha
 	}
 	if env.json {
 		answer.Sending = &ended.Sending
-		if err := env.printJSON(answer); err != nil {
-			return err
-		}
-	} else if err := env.printf("%s\n", printable(fmt.Sprintf("Its files are in %s.", ended.Folder))); err != nil {
-		return err
+		env.printJSON(answer)
+	} else {
+		env.printf("%s\n", printable(fmt.Sprintf("Its files are in %s.", ended.Folder)))
 	}
 	switch ended.State {
 	case campaign.StateCompleted:
@@ -67,9 +65,7 @@ func (env *environment) afterDrop(ctx context.Context, cfg *config.Config, d *ha
 // followDrop waits until the daemon has taken the drop and follows the sending to its end.
 func (env *environment) followDrop(ctx context.Context, c *control.Client, d *handDrop) (api.Details, error) {
 	if !env.json {
-		if err := env.printf("Dropped %s into %s.\n", printable(d.name), printable(d.inbox.Path)); err != nil {
-			return api.Details{}, err
-		}
+		env.printf("Dropped %s into %s.\n", printable(d.name), printable(d.inbox.Path))
 	}
 	const every = 250 * time.Millisecond
 	id, err := env.takenAs(ctx, c, d, every)
@@ -130,9 +126,7 @@ func (env *environment) sayWait(ctx context.Context, c *control.Client, d *handD
 		for _, w := range in.Waits {
 			if in.Path == d.inbox.Path && w.Name == d.name && w.Reason != said {
 				said = w.Reason
-				if err := env.printf("%s\n", printable("It waits: "+w.Reason)); err != nil {
-					return said, err
-				}
+				env.printf("%s\n", printable("It waits: "+w.Reason))
 			}
 		}
 	}

@@ -12,8 +12,10 @@ import (
 
 	"campaignd/internal/api"
 	"campaignd/internal/campaign"
+	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
+	"campaignd/internal/daemon"
 	"campaignd/internal/display"
 	"campaignd/internal/send/drivers"
 )
@@ -64,6 +66,7 @@ type environment struct {
 	zone       *time.Location // in which times are shown
 	answers    *bufio.Reader  // of in, for questions; nil before the first
 	parsed     bool           // the command line is valid; set before a command runs
+	printErr   error          // first error of printf
 }
 
 func newEnvironment(in io.Reader, out, errw io.Writer, getenv func(string) string) *environment {
@@ -81,6 +84,9 @@ func newEnvironment(in io.Reader, out, errw io.Writer, getenv func(string) strin
 
 // end prints err, if any, and returns the exit status.
 func (env *environment) end(err error) int {
+	if env.printErr != nil {
+		err = env.printErr
+	}
 	if err == nil {
 		return exitDone
 	}
@@ -134,6 +140,15 @@ func errorCount(p campaign.Problems) string {
 		return "1 error"
 	}
 	return fmt.Sprintf("%d errors", p.Count)
+}
+
+// checker returns what checks drops by the configuration. Its channels send nothing.
+func (env *environment) checker(cfg *config.Config) (*check.Checker, error) {
+	drivers, err := daemon.OpenDrivers(cfg, env.getenv)
+	if err != nil {
+		return nil, exitError{exitUsage, err}
+	}
+	return &check.Checker{Config: cfg, Campaigns: check.NewCampaigns(cfg.CampaignsDir), Channels: drivers.Of}, nil
 }
 
 // client connects to the daemon that uses the configuration's state folder.

@@ -26,7 +26,7 @@ func printStatus(env *environment, s api.Status) error {
 		queue += ", next at " + env.instant(s.Queue.NextAt)
 	}
 	store := fmt.Sprintf("%s, %s (%s of it free; the disk has %s)", s.Store.Path, bytesText(s.Store.Bytes), bytesText(s.Store.FreeBytes), bytesText(s.Store.DiskFree))
-	if err := env.facts(
+	env.facts(
 		[2]string{"daemon", running},
 		[2]string{"config", s.ConfigFile},
 		[2]string{"not loaded", s.ConfigProblem},
@@ -36,12 +36,8 @@ func printStatus(env *environment, s api.Status) error {
 		[2]string{"workers", clusterText(s.Cluster)},
 		[2]string{"standby", standbyText(s.Cluster)},
 		[2]string{"times in", env.zone.String()},
-	); err != nil {
-		return err
-	}
-	if err := printInboxes(env, s); err != nil {
-		return err
-	}
+	)
+	printInboxes(env, s)
 	return printChannels(env, s)
 }
 
@@ -124,13 +120,9 @@ func printInboxes(env *environment, s api.Status) error {
 	if len(g.rows) == 0 {
 		return nil
 	}
-	if err := env.printf("\n"); err != nil {
-		return err
-	}
-	if err := env.printGrid(g); err != nil {
-		return err
-	}
-	return lines(env.out, waits)
+	env.printf("\n")
+	env.printGrid(g)
+	return env.lines(waits)
 }
 
 func printChannels(env *environment, s api.Status) error {
@@ -145,13 +137,9 @@ func printChannels(env *environment, s api.Status) error {
 		}
 		g.add(fmt.Sprint(ch.ApplicationID), ch.ChannelType, ch.Driver, rateText(ch), display.Number(ch.InFlight), string(ch.State))
 	}
-	if err := env.printf("\n"); err != nil {
-		return err
-	}
-	if err := env.printGrid(g); err != nil {
-		return err
-	}
-	return lines(env.out, reasons)
+	env.printf("\n")
+	env.printGrid(g)
+	return env.lines(reasons)
 }
 
 func rateText(ch api.Channel) string {
@@ -188,10 +176,8 @@ func printSendings(env *environment, list []api.Sending) error {
 			reasons = append(reasons, printable(fmt.Sprintf("  %s waits: %s", s.ID, wait)))
 		}
 	}
-	if err := env.printGrid(g); err != nil {
-		return err
-	}
-	return lines(env.out, reasons)
+	env.printGrid(g)
+	return env.lines(reasons)
 }
 
 // doneText returns the share of finished messages. Of an ended sending with messages that didn't

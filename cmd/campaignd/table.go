@@ -3,7 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,13 +15,14 @@ import (
 
 // printJSON prints v indented, followed by a line end.
 func (env *environment) printJSON(v any) error {
-	enc := json.NewEncoder(env.out)
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		return fmt.Errorf("print JSON: %w", err)
+		env.printErr = fmt.Errorf("print JSON: %w", err)
 	}
-	return nil
+	return env.printf("%s", b.String())
 }
 
 // grid is the content of a table.
@@ -44,10 +45,6 @@ func (g *grid) add(cells ...string) {
 // printGrid prints a table: with borders on a terminal, else as plain aligned
 // text that other programs can parse.
 func (env *environment) printGrid(g grid) error {
-	var left []string
-	if env.width > 0 && !env.wide {
-		g, left = g.fit(env.width)
-	}
 	t := table.NewWriter()
 	style := plainStyle()
 	if env.terminal {
@@ -56,7 +53,12 @@ func (env *environment) printGrid(g grid) error {
 		if env.color {
 			style.Color.Header = text.Colors{text.Bold}
 		}
-		if env.width > 0 && !env.wide {
+	}
+	narrow := env.width > 0 && !env.wide
+	var left []int
+	if narrow {
+		left = g.leftOut(env.width)
+		if env.terminal {
 			style.Size.WidthMax = env.width
 		}
 	}
@@ -65,82 +67,57 @@ func (env *environment) printGrid(g grid) error {
 	for _, cells := range g.rows {
 		t.AppendRow(tableRow(cells, env.paint))
 	}
-	var columns []table.ColumnConfig
-	for _, c := range g.right {
-		columns = append(columns, table.ColumnConfig{Number: c + 1, Align: text.AlignRight, AlignHeader: text.AlignRight})
-	}
-	if g.wrap > 0 && env.width > 0 && !env.wide {
-		columns = append(columns, table.ColumnConfig{Number: g.wrap, WidthMax: g.room(env.width), WidthMaxEnforcer: text.WrapSoft})
+	columns := make([]table.ColumnConfig, len(g.header))
+	for i := range columns {
+		columns[i] = table.ColumnConfig{Number: i + 1, Hidden: slices.Contains(left, i)}
+		if slices.Contains(g.right, i) {
+			columns[i].Align, columns[i].AlignHeader = text.AlignRight, text.AlignRight
+		}
+		if narrow && i+1 == g.wrap {
+			columns[i].WidthMax, columns[i].WidthMaxEnforcer = g.room(env.width, left), text.WrapSoft
+		}
 	}
 	t.SetColumnConfigs(columns)
 	for line := range strings.Lines(t.Render() + "\n") {
-		if err := env.printf("%s\n", strings.TrimRight(line, " \n")); err != nil {
-			return err
-		}
+		env.printf("%s\n", strings.TrimRight(line, " \n"))
 	}
 	if len(left) > 0 {
-		return env.printf("Left out to fit %d columns: %s; --wide shows all.\n", env.width, strings.Join(left, ", "))
+		titles := make([]string, len(left))
+		for k, i := range left {
+			titles[k] = g.header[i]
+		}
+		env.printf("Left out to fit %d columns: %s; --wide shows all.\n", env.width, strings.Join(titles, ", "))
 	}
-	return nil
+	return env.printErr
 }
 
-// leastWrap is the least width of a wrapped column, for words.
-const leastWrap = 24
+const (
+	leastWrap    = 24 // least width of a wrapped column, for words
+	columnBorder = 3  // width of a column's border and blanks
+)
 
-// fit leaves out whole columns, in the order of drop, until the table fits width, and returns
-// their titles. A column that wraps counts with its least width.
-func (g grid) fit(width int) (grid, []string) {
-	const border = 3 // of a column
+// leftOut returns the columns to leave out, in the order of drop, so that the table fits width. A
+// column that wraps counts with its least width.
+func (g grid) leftOut(width int) []int {
 	need := 1
-	widths := make([]int, len(g.header))
 	for i := range g.header {
-		widths[i] = g.longest(i)
-		if i+1 == g.wrap {
-			widths[i] = min(widths[i], leastWrap)
-		}
-		need += widths[i] + border
+		need += g.least(i) + columnBorder
 	}
-	gone := map[int]bool{}
-	var left []string
-	for _, i := range g.drop {
+	for n, i := range g.drop {
 		if need <= width {
-			break
+			return g.drop[:n]
 		}
-		gone[i] = true
-		left = append(left, g.header[i])
-		need -= widths[i] + border
+		need -= g.least(i) + columnBorder
 	}
-	return g.without(gone), left
+	return g.drop
 }
 
-// without returns the table without some columns.
-func (g grid) without(gone map[int]bool) grid {
-	out := grid{}
-	place := map[int]int{}
-	for i, title := range g.header {
-		if !gone[i] {
-			place[i] = len(out.header)
-			out.header = append(out.header, title)
-		}
+// least returns the least width of a column.
+func (g grid) least(i int) int {
+	if i+1 == g.wrap {
+		return min(g.longest(i), leastWrap)
 	}
-	for _, i := range g.right {
-		if !gone[i] {
-			out.right = append(out.right, place[i])
-		}
-	}
-	if g.wrap > 0 && !gone[g.wrap-1] {
-		out.wrap = place[g.wrap-1] + 1
-	}
-	for _, row := range g.rows {
-		var cells []string
-		for i, cell := range row {
-			if !gone[i] {
-				cells = append(cells, cell)
-			}
-		}
-		out.rows = append(out.rows, cells)
-	}
-	return out
+	return g.longest(i)
 }
 
 // longest returns the width of a column's widest cell.
@@ -152,15 +129,14 @@ func (g grid) longest(i int) int {
 	return most
 }
 
-// room returns the width left for the wrapped column of a terminal.
-func (g grid) room(width int) int {
-	const border = 3 // of a column
+// room returns the width that the other columns leave for the wrapped one.
+func (g grid) room(width int, left []int) int {
 	for i := range g.header {
-		if i+1 != g.wrap {
-			width -= g.longest(i) + border
+		if i+1 != g.wrap && !slices.Contains(left, i) {
+			width -= g.longest(i) + columnBorder
 		}
 	}
-	return max(width-border-1, leastWrap)
+	return max(width-columnBorder-1, leastWrap)
 }
 
 func tableRow(cells []string, paint func(string) string) table.Row {
@@ -211,12 +187,16 @@ func (env *environment) bold(s string) string {
 	return text.Colors{text.Bold}.Sprint(s)
 }
 
-// printf writes to out and returns the error of a closed pipe, which ends the command.
+// printf writes to out. Like a bufio.Writer it remembers its first error, such as that of a full disk,
+// prints nothing after it and returns it from then on: it is enough to check the last call. end reports it
+// in any case.
 func (env *environment) printf(format string, args ...any) error {
-	if _, err := fmt.Fprintf(env.out, format, args...); err != nil {
-		return fmt.Errorf("print: %w", err)
+	if env.printErr == nil {
+		if _, err := fmt.Fprintf(env.out, format, args...); err != nil {
+			env.printErr = fmt.Errorf("print: %w", err)
+		}
 	}
-	return nil
+	return env.printErr
 }
 
 // facts prints "name  value" lines with aligned names and omits empty values.
@@ -231,11 +211,9 @@ func (env *environment) facts(pairs ...[2]string) error {
 		if p[1] == "" {
 			continue
 		}
-		if err := env.printf("%-*s  %s\n", width, p[0], env.paint(printable(p[1]))); err != nil {
-			return err
-		}
+		env.printf("%-*s  %s\n", width, p[0], env.paint(printable(p[1])))
 	}
-	return nil
+	return env.printErr
 }
 
 // instant formats t in the view's time zone, or returns "" for the zero time.
@@ -300,12 +278,10 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%.1f %ciB", value, units[i])
 }
 
-// lines prints each line and returns the first error.
-func lines(w io.Writer, all []string) error {
+// lines prints each line.
+func (env *environment) lines(all []string) error {
 	for _, line := range all {
-		if _, err := fmt.Fprintln(w, line); err != nil {
-			return fmt.Errorf("print: %w", err)
-		}
+		env.printf("%s\n", line)
 	}
-	return nil
+	return env.printErr
 }
