@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -47,7 +48,16 @@ const (
 	flagOptOut
 	flagOwnRule
 	flagRest
+	flagUnwritten // from version 2 on
 )
+
+// flags returns the flags that a version knows.
+func flags(version byte) byte {
+	if version < 2 {
+		return flagUnwritten - 1
+	}
+	return flagUnwritten<<1 - 1
+}
 
 // AppendAnswers appends the encoded answers to dst.
 func AppendAnswers(dst []byte, a *Answers) []byte {
@@ -66,28 +76,29 @@ func AppendAnswers(dst []byte, a *Answers) []byte {
 		dst = codec.AppendText(dst, one.Key)
 		dst = append(dst, byte(one.Attempt))
 		if !a.Back {
-			dst = appendResult(dst, &one.Result)
+			dst = appendResult(dst, &one.Result, cmp.Or(a.Version, MaxVersion))
 		}
 	}
 	return dst
 }
 
 // appendResult appends an attempt's result. Send's numbers of verdicts and scopes are on the wire.
-func appendResult(dst []byte, r *send.Result) []byte {
-	var flags byte
+func appendResult(dst []byte, r *send.Result, version byte) []byte {
+	var set byte
 	for _, f := range []struct {
 		set bool
 		bit byte
-	}{{r.MaybeDelivered, flagMaybeDelivered}, {r.OptOut, flagOptOut}, {r.OwnRule, flagOwnRule}} {
+	}{{r.MaybeDelivered, flagMaybeDelivered}, {r.OptOut, flagOptOut}, {r.OwnRule, flagOwnRule}, {r.Unwritten, flagUnwritten}} {
 		if f.set {
-			flags |= f.bit
+			set |= f.bit
 		}
 	}
+	set &= flags(version)
 	rest := r.Code != "" || r.Detail != "" || r.RetryAfter != 0 || r.Hold != 0
 	if rest {
-		flags |= flagRest
+		set |= flagRest
 	}
-	dst = append(dst, byte(r.Verdict), flags)
+	dst = append(dst, byte(r.Verdict), set)
 	dst = codec.AppendText(dst, r.ProviderID)
 	if rest {
 		dst = codec.AppendText(dst, r.Code)
@@ -114,7 +125,7 @@ func DecodeAnswers(data []byte, versions Versions) (a Answers, err error) {
 		one := &a.List[i]
 		one.Index, one.Key, one.Attempt = d.Count(MaxBatchMessages-1), d.Text(), int(d.Byte())
 		if !a.Back {
-			d.result(&one.Result)
+			d.result(&one.Result, a.Version)
 		}
 		if d.Err != nil {
 			break
@@ -128,15 +139,15 @@ const laterVerdict = "the worker is of a later version, and this hub doesn't kno
 
 // result reads a result. Of a verdict of a later version it makes one that is unknown: the message may have been
 // sent, and the other answers beside it count.
-func (d *decoder) result(r *send.Result) {
+func (d *decoder) result(r *send.Result, version byte) {
 	r.Verdict = send.Verdict(d.Byte())
-	flags := d.Byte()
-	if r.Verdict == 0 || flags >= flagRest<<1 {
+	set := d.Byte()
+	if r.Verdict == 0 || set&^flags(version) != 0 {
 		d.Fail()
 	}
-	r.MaybeDelivered, r.OptOut, r.OwnRule = flags&flagMaybeDelivered != 0, flags&flagOptOut != 0, flags&flagOwnRule != 0
+	r.MaybeDelivered, r.OptOut, r.OwnRule, r.Unwritten = set&flagMaybeDelivered != 0, set&flagOptOut != 0, set&flagOwnRule != 0, set&flagUnwritten != 0
 	r.ProviderID = d.Text()
-	if flags&flagRest != 0 {
+	if set&flagRest != 0 {
 		r.Code, r.Detail, r.RetryAfter, r.Hold = d.Text(), d.Text(), time.Duration(d.Varint()), send.Scope(d.Byte())
 	}
 	switch {

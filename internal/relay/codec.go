@@ -15,10 +15,10 @@ type Versions [2]byte
 
 // Versions of the wire format that this program reads and writes. The hub writes a batch in the
 // newest that it shares with the workers of the channel, and whatever is said about the batch
-// afterwards is in its version: only its two sides need to read it.
+// afterwards is in its version: only its two sides need to read it. Version 2 adds Result.Unwritten.
 const (
 	MinVersion byte = 1
-	MaxVersion byte = 1
+	MaxVersion byte = 2
 )
 
 // OwnVersions returns the versions of this program.

@@ -32,6 +32,7 @@ func exampleAnswers() []Answers {
 			{Index: 0, Key: "k0", Attempt: 1, Result: send.Result{Verdict: send.VerdictSent, ProviderID: "p0"}},
 			{Index: 1, Key: "k1", Attempt: 2, Result: send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Code: "33", Detail: "no account", RetryAfter: time.Minute, OwnRule: true}},
 			{Index: 2, Key: "k2", Attempt: 3, Result: send.Result{Verdict: send.VerdictUnknown, MaybeDelivered: true, OptOut: true}},
+			{Index: 3, Key: "k3", Attempt: 1, Result: send.Result{Verdict: send.VerdictRetry, Unwritten: true, Detail: "cut off"}},
 		}},
 		{Version: MaxVersion, ID: BatchID{1, 1}, Application: 2, Channel: "email", Worker: "w2", Back: true, Last: true, List: []Answer{{Index: 5, Key: "k5", Attempt: 1}}},
 		{Version: MaxVersion, ID: BatchID{1, 2}, Worker: "w2", Back: true, Last: true, List: []Answer{}},
@@ -58,6 +59,28 @@ func TestAnswersSurviveTheWire(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("answers (-want +got):\n%s", diff)
 		}
+	}
+}
+
+// An older hub doesn't know what newer workers say beside the verdict, and mustn't be told.
+func TestAnswersOfVersionOneHaveWhatItsReadersKnow(t *testing.T) {
+	for _, a := range exampleAnswers() {
+		a.Version = 1
+		got, err := DecodeAnswers(AppendAnswers(nil, &a), Versions{1, 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range a.List {
+			a.List[i].Result.Unwritten = false
+		}
+		if diff := cmp.Diff(a, got); diff != "" {
+			t.Errorf("answers (-want +got):\n%s", diff)
+		}
+	}
+	data := AppendAnswers(nil, &Answers{Version: 1, ID: BatchID{1, 2}, List: []Answer{{Attempt: 1, Result: send.Result{Verdict: send.VerdictRetry}}}})
+	data[len(data)-2] |= flagUnwritten
+	if _, err := DecodeAnswers(data, OwnVersions()); err == nil {
+		t.Error("an answer of version 1 with a flag of version 2 was read, want an error")
 	}
 }
 

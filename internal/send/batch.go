@@ -38,6 +38,7 @@ type batch struct {
 	number   uint64 // of a batch for workers on other machines
 	part     int    // where it begins in the batch of that number
 	recorded func() // called when its results are recorded; nil: nothing is
+	probe    bool   // it is the probe of an open circuit breaker
 	items    []item
 	msgs     []Message
 	ptrs     []*Message
@@ -67,7 +68,7 @@ func (r *Result) seen() bool {
 // reset empties the batch for its next use, which writes items, messages and results as a whole:
 // they aren't cleared.
 func (b *batch) reset() {
-	b.driver, b.due, b.first, b.number, b.part, b.recorded = nil, 0, 0, 0, 0, nil
+	b.driver, b.due, b.first, b.number, b.part, b.recorded, b.probe = nil, 0, 0, 0, 0, nil, false
 	b.items, b.msgs, b.ptrs, b.results = b.items[:0], b.msgs[:0], b.ptrs[:0], b.results[:0]
 	b.content, b.text, b.ends = b.content[:0], b.text[:0], b.ends[:0]
 }

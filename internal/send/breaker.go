@@ -31,7 +31,7 @@ type circuitBreaker struct {
 	level   int       // failed probes in a row
 
 	failures    int       // failures in a row
-	unreachable int       // of these, VerdictUnreachable in a row
+	unreachable int       // of these, attempts in a row that certainly left the receiver without the message
 	deferred    int       // of these, VerdictDeferred
 	noEndpoint  int       // VerdictNoEndpoint in a row
 	lastFailure string    // detail of the last failure, "" after a success
@@ -44,8 +44,8 @@ const (
 	// minProbeInterval is the first wait of a throttle without Retry-After, and of a channel
 	// whose endpoint is missing.
 	minProbeInterval = time.Second
-	// maxUnreachable attempts in a row that never reached the receiver, or as many answers
-	// that nothing is at its address, put the channel in trouble.
+	// maxUnreachable attempts in a row that certainly left the receiver without the message, or as
+	// many answers that nothing is at its address, put the channel in trouble.
 	maxUnreachable = 3
 )
 
@@ -79,6 +79,21 @@ func (b *circuitBreaker) blocksOthers() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.isOpen()
+}
+
+// suspects reports whether the messages that failed last may be the reason themselves, because the receiver
+// got nothing to answer. Then others are the next probes.
+func (b *circuitBreaker) suspects() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.isOpen() && b.unreachable > 0
+}
+
+// isProbing reports whether the probe is on its way. Then nothing else is.
+func (b *circuitBreaker) isProbing() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.probing
 }
 
 // probe notes that the probe's attempt has been recorded.
@@ -148,7 +163,7 @@ func (b *circuitBreaker) throttle(now time.Time, reason string, asked time.Durat
 
 // failed notes a failure that doesn't concern the message alone. It returns true if it puts
 // the channel in trouble: after limit failures in a row, or maxUnreachable attempts that
-// never reached the receiver.
+// certainly left the receiver without the message.
 func (b *circuitBreaker) failed(now time.Time, res *Result, limit int, base, longest time.Duration) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -157,13 +172,10 @@ func (b *circuitBreaker) failed(now time.Time, res *Result, limit int, base, lon
 	}
 	b.lastFailure = res.Detail
 	b.failures++
-	switch res.Verdict {
-	case VerdictUnreachable:
-		b.unreachable++
-	case VerdictDeferred:
+	if res.Verdict == VerdictDeferred {
 		b.deferred++
-		fallthrough
-	default:
+	}
+	if b.unreachable++; res.Verdict != VerdictUnreachable && !res.Unwritten {
 		b.unreachable = 0
 	}
 	if b.state == ChannelHeld || b.state == ChannelThrottled {

@@ -22,6 +22,7 @@ type channelHealth struct {
 // those about the message.
 func (h *channelHealth) react(b *batch) {
 	now, set := time.Now(), h.settings.Load()
+	b.probe = h.breaker.isProbing()
 	var delivered *sendingCursor // of the result before, if that was VerdictSent
 	for i := range b.results {
 		res, cur := &b.results[i], b.items[i].cursor

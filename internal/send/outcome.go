@@ -16,7 +16,11 @@ func (c *appChannel) decide(b *batch, entries []campaign.Entry) []campaign.Entry
 		if res.nothingToRecord() {
 			continue
 		}
-		it.decide(res, set, at)
+		if res.Verdict == VerdictRetry && res.Unwritten && b.probe {
+			it.keep()
+		} else {
+			it.decide(res, set, at)
+		}
 		it.maybeDelivered = it.before.MaybeDelivered() || res.MaybeDelivered || res.Verdict == VerdictUnknown
 		if it.maybeDelivered {
 			it.outcome = it.outcome.IfMaybeDelivered()
@@ -67,8 +71,7 @@ func (it *item) decide(res *Result, set *ChannelSettings, at time.Time) {
 	case verdictReturned, verdictSuppressed, verdictSlotFull:
 		it.outcome, it.recordedAttempts = it.outcomeAtHandOver(res.Verdict), uint8(it.before.Attempts())
 	case VerdictHold, VerdictUnreachable, VerdictThrottled:
-		// The message isn't the reason.
-		it.outcome, it.recordedAttempts = campaign.Pending, uint8(it.before.Attempts())
+		it.keep()
 	case VerdictRetry:
 		switch {
 		case last:
@@ -83,6 +86,11 @@ func (it *item) decide(res *Result, set *ChannelSettings, at time.Time) {
 			it.outcome = campaign.Unknown
 		}
 	}
+}
+
+// keep leaves a message pending that isn't the reason why it wasn't sent.
+func (it *item) keep() {
+	it.outcome, it.recordedAttempts = campaign.Pending, uint8(it.before.Attempts())
 }
 
 // count reports the recorded entries to the observer, by outcome.

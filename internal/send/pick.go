@@ -78,44 +78,71 @@ func (cur *sendingCursor) mayGo(p *picker, now time.Time) bool {
 }
 
 // pickFrom takes up to n messages of one sending: first from its retry queue, then by its slice
-// cursors.
+// cursors, and only then those that were probes before. If messages that failed may be the reason for
+// trouble, the retry queue comes second.
 func (p *picker) pickFrom(cur *sendingCursor, n int, now time.Time) error {
 	if cur.run.probe.Load() {
 		n = 1
 	}
 	budget := readBudget
+	if !p.breaker.blocksOthers() {
+		cur.queue.releaseProbes()
+	}
+	var err error
+	if p.breaker.suspects() {
+		n, err = p.pickPlanned(cur, n, &budget, now)
+	}
+	if err == nil {
+		n, err = p.pickQueued(cur, (*retryQueue).popReady, n, &budget, now)
+	}
+	if err == nil {
+		n, err = p.pickPlanned(cur, n, &budget, now)
+	}
+	if err == nil && len(cur.queue.probes) > 0 {
+		_, err = p.pickQueued(cur, (*retryQueue).popProbe, n, &budget, now)
+	}
+	return err
+}
+
+// pickQueued takes up to n messages that pop returns from the retry queue, and returns how many are missing.
+func (p *picker) pickQueued(cur *sendingCursor, pop func(*retryQueue) (queuedMessage, bool), n int, budget *int, now time.Time) (missing int, err error) {
 	for n > 0 {
-		b, ok := cur.queue.popReady()
+		b, ok := pop(&cur.queue)
 		if !ok {
 			break
 		}
-		took, err := p.pickQueued(cur, b, &budget, now)
+		one, err := p.pickOne(cur, b, budget, now)
 		if err != nil {
 			cur.queue.add(queuedMessage{row: b.row, message: b.message, attempts: b.attempts, retry: b.retry})
-			return err
+			return n, err
 		}
-		n -= took
+		n -= one
 		p.progressed = true
 	}
+	return n, nil
+}
+
+// pickPlanned takes up to n messages by the slice cursors and returns how many are missing.
+func (p *picker) pickPlanned(cur *sendingCursor, n int, budget *int, now time.Time) (missing int, err error) {
 	for n > 0 {
 		c := cur.earliest(p, now)
 		if c == nil || cur.run.replanning.Load() {
-			return nil
+			return n, nil
 		}
 		if !c.found {
-			more, err := cur.advance(p, c, &budget)
+			more, err := cur.advance(p, c, budget)
 			if err != nil {
-				return err
+				return n, err
 			}
 			if more && !c.found {
-				return nil // the read budget is used up
+				return n, nil // the read budget is used up
 			}
 			p.progressed = true
 			continue
 		}
-		ch, err := cur.chunk(p, c.row/campaign.ChunkRows, &budget)
+		ch, err := cur.chunk(p, c.row/campaign.ChunkRows, budget)
 		if err != nil {
-			return err
+			return n, err
 		}
 		c.found = false
 		i := c.row - ch.rows.First
@@ -124,19 +151,19 @@ func (p *picker) pickFrom(cur *sendingCursor, n int, now time.Time) error {
 			if c.respread.Rows > 0 {
 				due = c.slice.DueAt(c.row, p.pacing.burst).UnixNano()
 			}
-			took, err := p.take(cur, ch, i, number, placement{due: due, from: c.due, slice: c.slice, planned: number == 1}, now)
+			one, err := p.take(cur, ch, i, number, placement{due: due, from: c.due, slice: c.slice, planned: number == 1}, now)
 			if err != nil {
-				return err
+				return n, err
 			}
-			n -= took
+			n -= one
 		}
 		p.progressed = true
 		c.row++
-		if _, err := cur.advance(p, c, &budget); err != nil {
-			return err
+		if _, err := cur.advance(p, c, budget); err != nil {
+			return n, err
 		}
 	}
-	return nil
+	return n, nil
 }
 
 // earliest returns the slice cursor with the earliest message that may be picked, or nil.
@@ -154,9 +181,9 @@ func (cur *sendingCursor) earliest(p *picker, now time.Time) *sliceCursor {
 	return first
 }
 
-// pickQueued takes a message from the retry queue, unless its status has changed meanwhile or its
+// pickOne takes a message from the retry queue, unless its status has changed meanwhile or its
 // slot has passed. It returns how many messages were taken.
-func (p *picker) pickQueued(cur *sendingCursor, b queuedMessage, budget *int, now time.Time) (int, error) {
+func (p *picker) pickOne(cur *sendingCursor, b queuedMessage, budget *int, now time.Time) (int, error) {
 	ch, err := cur.chunk(p, b.row/campaign.ChunkRows, budget)
 	if err != nil {
 		return 0, err

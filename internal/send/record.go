@@ -258,6 +258,7 @@ func (r *recorder) applyResults(b *batch) {
 			status = status.WithMaybeDelivered()
 		}
 		cur.setStatus(it.row, it.message, status)
+		last := b.probe && b.results[i].Unwritten
 		b := queuedMessage{row: it.row, message: it.message, attempts: it.recordedAttempts}
 		switch it.outcome {
 		case campaign.Sent:
@@ -271,7 +272,11 @@ func (r *recorder) applyResults(b *batch) {
 		default:
 			continue
 		}
-		cur.queue.add(b)
+		if last && it.outcome == campaign.Pending {
+			cur.queue.addProbe(b)
+		} else {
+			cur.queue.add(b)
+		}
 		if next := max(b.at, 1); cur.nextAt == 0 || next < cur.nextAt {
 			cur.nextAt = next
 		}

@@ -24,9 +24,10 @@ type queuedMessage struct {
 type retryQueue struct {
 	waiting byTime
 	ready   map[uint32][]queuedMessage
-	order   []uint32 // chunks with something ready, in order of arrival
-	count   int      // messages in ready
-	retries int      // retries in waiting and ready
+	order   []uint32        // chunks with something ready, in order of arrival
+	count   int             // messages in ready
+	retries int             // retries in waiting and ready
+	probes  []queuedMessage // go after all others while the channel is in trouble, in order of arrival
 }
 
 // add adds a message.
@@ -39,6 +40,27 @@ func (q *retryQueue) add(b queuedMessage) {
 		return
 	}
 	q.pushReady(b)
+}
+
+// addProbe adds a message that was a probe and is the next one only when there is no other: it may be the
+// reason why probes fail.
+func (q *retryQueue) addProbe(b queuedMessage) { q.probes = append(q.probes, b) }
+
+// popProbe removes the first of those that were probes.
+func (q *retryQueue) popProbe() (b queuedMessage, ok bool) {
+	if len(q.probes) == 0 {
+		return b, false
+	}
+	b, q.probes = q.probes[0], q.probes[1:]
+	return b, true
+}
+
+// releaseProbes makes messages that were probes ordinary ones.
+func (q *retryQueue) releaseProbes() {
+	for _, b := range q.probes {
+		q.pushReady(b)
+	}
+	q.probes = nil
 }
 
 // pushReady adds a message that may go now.
@@ -65,7 +87,7 @@ func (q *retryQueue) promote(now time.Time) {
 // next returns when the first message may go, in Unix nanoseconds: 1 for now, 0 for none.
 func (q *retryQueue) next() int64 {
 	switch {
-	case q.count > 0:
+	case q.count+len(q.probes) > 0:
 		return 1
 	case len(q.waiting) > 0:
 		return q.waiting[0].at
@@ -97,7 +119,7 @@ func (q *retryQueue) popReady() (queuedMessage, bool) {
 // dropPending removes ready messages that aren't retries, because new slices contain them again.
 func (q *retryQueue) dropPending() {
 	old := q.ready
-	q.ready, q.order, q.count = nil, nil, 0
+	q.ready, q.order, q.count, q.probes = nil, nil, 0, nil
 	for _, list := range old {
 		for _, b := range list {
 			if b.retry {
@@ -108,7 +130,7 @@ func (q *retryQueue) dropPending() {
 }
 
 // empty reports whether the queue is empty.
-func (q *retryQueue) empty() bool { return q.count == 0 && len(q.waiting) == 0 }
+func (q *retryQueue) empty() bool { return q.count+len(q.probes)+len(q.waiting) == 0 }
 
 // byTime is a heap of messages (container/heap).
 type byTime []queuedMessage

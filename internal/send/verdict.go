@@ -20,7 +20,8 @@ const (
 
 	// VerdictRetry: this message failed and may succeed later, e.g. a webhook's 500. It is
 	// counted and backs off from retry_base to retry_max, not before RetryAfter. Set
-	// MaybeDelivered where a proxy answered for an application that may have accepted it.
+	// MaybeDelivered where a proxy answered for an application that may have accepted it, and
+	// Unwritten where the message wasn't written to its end.
 	VerdictRetry
 
 	// VerdictPermanent: the receiver refused the message for good and named no recipient,
@@ -105,4 +106,9 @@ type Result struct {
 	// (a webhook's 502 or 504). VerdictUnknown implies it. Such a message never ends as canceled, expired or
 	// suppressed, but as unknown.
 	MaybeDelivered bool
+
+	// Unwritten reports, with VerdictRetry, that the message was not written to its end, so that the
+	// receiver can't have it: the connection was cut off before. The third in a row puts the channel in
+	// trouble, and a probe isn't counted.
+	Unwritten bool
 }

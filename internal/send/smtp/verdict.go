@@ -45,7 +45,7 @@ func (c *Channel) classify(ctx context.Context, e *email, f *failure) send.Resul
 	case f.step < stepSender:
 		return send.Result{Verdict: send.VerdictUnreachable, Code: r.String(), Detail: fmt.Sprintf("the mail server answered %d, which is not a valid reply there", r.code)}
 	case f.step != stepEnd:
-		return send.Result{Verdict: send.VerdictRetry, Code: r.String(), Detail: fmt.Sprintf("the mail server answered %d, which is not a valid reply there", r.code)}
+		return send.Result{Verdict: send.VerdictRetry, Unwritten: true, Code: r.String(), Detail: fmt.Sprintf("the mail server answered %d, which is not a valid reply there", r.code)}
 	case r.code/100 == 2 && !f.truncated:
 		return send.Result{Verdict: send.VerdictSent, ProviderID: e.id}
 	}
@@ -173,11 +173,11 @@ func (c *Channel) classifyError(ctx context.Context, f *failure) send.Result {
 	case f.step == stepAuth && !isNetworkError(f.err) && ctx.Err() == nil:
 		return hold("the login to the mail server was interrupted; check host, username and password_file")
 	}
-	verdict := send.VerdictRetry
-	if f.step < stepSender {
-		verdict = send.VerdictUnreachable
+	res := send.Result{Verdict: send.VerdictUnreachable, Detail: fmt.Sprintf("%s failed: %s", f.step.activity(), c.describeError(ctx, f.err))}
+	if f.step >= stepSender {
+		res.Verdict, res.Unwritten = send.VerdictRetry, true
 	}
-	return send.Result{Verdict: verdict, Detail: fmt.Sprintf("%s failed: %s", f.step.activity(), c.describeError(ctx, f.err))}
+	return res
 }
 
 // isNetworkError reports whether err comes from the connection, or from a peer that doesn't speak SMTP.

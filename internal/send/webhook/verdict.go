@@ -150,7 +150,7 @@ func (c *Channel) classifyFailure(ctx context.Context, f httppost.Failure) send.
 	if f.Reach == httppost.NotReached {
 		return send.Result{Verdict: send.VerdictUnreachable, Detail: "the receiver can't be reached: " + c.client.Describe(ctx, f)}
 	}
-	return send.Result{Verdict: send.VerdictRetry, Detail: "the request could not be written: " + c.client.Describe(ctx, f)}
+	return send.Result{Verdict: send.VerdictRetry, Unwritten: true, Detail: "the request could not be written: " + c.client.Describe(ctx, f)}
 }
 
 // clip limits the length of a text that may come from the receiver.

@@ -206,6 +206,25 @@ func TestTransportRepeatsARequest(t *testing.T) {
 	}
 }
 
+// A connection that ends while the request is written leaves the receiver without the message.
+func TestRequestThatIsCutOffIsUnwritten(t *testing.T) {
+	c, err := New(Options{URL: "http://" + sendtest.Resets(t).String(), Timeout: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	m := message()
+	m.Content = json.RawMessage(`{"body":"` + strings.Repeat("x", 16<<20) + `"}`)
+	results := make([]send.Result, 1)
+	c.Send(t.Context(), []*send.Message{m}, results)
+	switch res := results[0]; {
+	case res.Verdict != send.VerdictRetry:
+		t.Errorf("verdict of %+v: got %d, want %d", res, res.Verdict, send.VerdictRetry)
+	case !res.Unwritten:
+		t.Errorf("unwritten of %+v: got false, want true", res)
+	}
+}
+
 func TestProviderID(t *testing.T) {
 	long := strings.Repeat("x", longestID+1)
 	for body, want := range map[string]string{`{"id":"a"}`: "a", `{"id":12345678901234567890}`: "12345678901234567890", `{"id":null}`: "h", `{"id":{}}`: "h",

@@ -24,5 +24,5 @@ func (c *Channel) classifyFailure(ctx context.Context, f httppost.Failure) send.
 	if f.Reach == httppost.NotReached {
 		return send.Result{Verdict: send.VerdictUnreachable, Detail: "WhatsApp can't be reached: " + c.client.Describe(ctx, f)}
 	}
-	return send.Result{Verdict: send.VerdictRetry, Detail: "the request could not be written: " + c.client.Describe(ctx, f)}
+	return send.Result{Verdict: send.VerdictRetry, Unwritten: true, Detail: "the request could not be written: " + c.client.Describe(ctx, f)}
 }
