@@ -133,6 +133,23 @@ type Slice struct {
 // Sliced reports whether s belongs to a slot.
 func (s Slice) Sliced() bool { return !s.End.IsZero() }
 
+// BySlot sums up slices in order of time, so that each slot is listed once: it has several slices where some were
+// planned again. Slices without recipients are left out. First and Rows of a sum are those of its first slice.
+func BySlot(slices []Slice) []Slice {
+	list := make([]Slice, 0, len(slices))
+	for _, one := range slices {
+		n := len(list)
+		switch {
+		case one.Recipients == 0:
+		case n > 0 && one.Sliced() && list[n-1].End.Equal(one.End):
+			list[n-1].Recipients += one.Recipients
+		default:
+			list = append(list, one)
+		}
+	}
+	return list
+}
+
 // DueAt returns the time at which row r of the slice is due: spread evenly from
 // Start to End, or Start for a slice without a slot or with burst. Where rows are
 // dense the last one is due a little before End (a tenth of the slice, at most a

@@ -133,13 +133,13 @@ func Report(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts
 // manySlices is the number of slices from which they are summed up by the hour.
 const manySlices = 500
 
-// sliceList returns the slices of a document. An unsliced sending uses no slot, so it has none. One
-// whose recipients all moved to other slices is left out.
+// sliceList returns the slices of a document, one for each slot. An unsliced sending uses no slot, so it has none.
 // More than manySlices become one entry for each hour in which some begin.
 func sliceList(slices []campaign.Slice) []Slice {
 	list := make([]Slice, 0, min(len(slices), manySlices))
+	slices = campaign.BySlot(slices)
 	for _, one := range slices {
-		if !one.Sliced() || one.Recipients == 0 {
+		if !one.Sliced() {
 			continue
 		}
 		start, end := toInstant(one.Start), toInstant(one.End)
@@ -172,6 +172,7 @@ func reason(s *campaign.Sending) string {
 // Status builds status.json of an accepted sending at now. rate is the rate of its
 // slowest channel in messages a second; 0: no limit.
 func Status(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts, now time.Time, o Outlook) *StatusDocument {
+	slices = campaign.BySlot(slices)
 	d := &StatusDocument{Document: *Report(s, slices, counts)}
 	d.Percent = campaign.Percent(counts.Final(), s.Planned)
 	if s.State.Final() {

@@ -7,7 +7,7 @@ import (
 	"campaignd/internal/campaign"
 )
 
-// Failure counts messages that failed, are unknown or were not delivered for the same reason.
+// Failure counts messages that failed, expired after a failed attempt, are unknown or were not delivered for the same reason.
 type Failure struct {
 	Code      string `json:"code"`
 	Detail    string `json:"detail"`

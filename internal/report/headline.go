@@ -77,7 +77,16 @@ func canceled(s *campaign.Sending, counts campaign.Counts) string {
 	if counts[campaign.Canceled] == 0 { // there is no rest
 		return line
 	}
-	return line + " To send the rest, make a new CSV of the lines that results.csv calls canceled: uploading the whole drop again would send some twice."
+	return line + " To send the rest, make a new CSV of " + linesCalled(s, campaign.Canceled) + ": uploading the whole drop again would send some twice."
+}
+
+// linesCalled names the lines of which nothing was sent because of an outcome. A line with several messages may have
+// that outcome although its first messages were sent.
+func linesCalled(s *campaign.Sending, o campaign.Outcome) string {
+	if s.Planned > uint64(s.Rows.Accepted) {
+		return fmt.Sprintf("the lines with %s messages of which results.csv calls none sent or unknown", o)
+	}
+	return fmt.Sprintf("the lines that results.csv calls %s", o)
 }
 
 // problems says how many messages didn't arrive, by what became of them.
@@ -157,6 +166,8 @@ func completed(s *campaign.Sending, counts campaign.Counts) string {
 		line = fmt.Sprintf("Done: %s%s%s.", everyMessageWasSent(s.Planned), repeated(s), list(", but ", parts))
 	case sent == 0 && counts[campaign.Unknown] == 0:
 		line = fmt.Sprintf("Done, but nothing was sent of %s planned%s.", display.Amount(s.Planned, "message"), list(": ", missing))
+	case sent == 0:
+		line = fmt.Sprintf("Done, but it isn't certain that anything was sent of %s planned%s.", display.Amount(s.Planned, "message"), list(": ", missing))
 	default:
 		line = fmt.Sprintf("Done, but only %s sent%s.", countOf(sent, s.Planned, "message"), list(": ", missing))
 	}
@@ -165,6 +176,12 @@ func completed(s *campaign.Sending, counts campaign.Counts) string {
 	}
 	if sent != s.Planned && rejected > 0 {
 		line += fmt.Sprintf(" %s rejected.", countWere(rejected, "row"))
+	}
+	if counts[campaign.Failed] > 0 {
+		line += " If the reasons below can be fixed, the operator can send the failed ones again."
+	}
+	if counts[campaign.Expired] > 0 {
+		line += " To send the expired ones after all, make a new CSV of " + linesCalled(s, campaign.Expired) + "."
 	}
 	line += unknown(counts[campaign.Unknown])
 	if rejected > 0 {

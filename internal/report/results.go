@@ -277,7 +277,7 @@ func (r *resultsWriter) append(line uint32, contact []byte, channel string, mess
 	r.line = r.endLine(b, receipt)
 }
 
-// count counts a message that failed, is unknown or was not delivered among the failures.
+// count counts a message that failed, expired after a failed attempt, is unknown or was not delivered among the failures.
 func (r *resultsWriter) count(line uint32, o campaign.Outcome, entry *campaign.Entry, receipt *campaign.Delivery) {
 	switch {
 	case o == campaign.Failed || o == campaign.Unknown:
@@ -289,6 +289,8 @@ func (r *resultsWriter) count(line uint32, o campaign.Outcome, entry *campaign.E
 			detail = outcomeMeaning(o)
 		}
 		r.failures.add(code, detail, line)
+	case o == campaign.Expired && entry != nil && problem(entry.Code, entry.Detail) != "":
+		r.failures.add(entry.Code, entry.Detail, line)
 	case o == campaign.Sent && receipt != nil && receipt.State == campaign.Undelivered:
 		r.failures.add(receipt.Code, receipt.Detail, line)
 	}

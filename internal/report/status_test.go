@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // statusText returns status.txt of a sending as it is at 09:31 UTC.
@@ -57,6 +59,21 @@ func TestStatusText(t *testing.T) {
 	l.s.State, l.s.Reason = campaign.StatePaused, "paused on request"
 	add("paused by .stop", statusText(t, l, Outlook{Zone: zone, Stopped: "spring.stop"}))
 	golden(t, "status-text", got.String())
+}
+
+// Slices that were planned again share a slot with earlier ones, and a document has an entry for each slot.
+func TestSlicesOfOneSlotAreListedOnce(t *testing.T) {
+	first, second := instantOf("10:00:00"), instantOf("10:10:00")
+	got := sliceList([]campaign.Slice{
+		{Start: instantOf("09:58:00"), End: first, Recipients: 3},
+		{Start: first, End: second, Recipients: 15},
+		{Start: first, End: second},
+		{Start: instantOf("10:05:00"), End: second, Recipients: 2},
+	})
+	want := []Slice{{instantOf("09:58:00"), first, 3}, {first, second, 17}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the slices are wrong (-want +got):\n%s", diff)
+	}
 }
 
 // Tens of thousands of slices would be megabytes, and nobody reads them.

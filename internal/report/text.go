@@ -170,7 +170,7 @@ func outcomeMeaning(o campaign.Outcome) string {
 	case campaign.Suppressed:
 		return "not sent, because the contact has opted out"
 	case campaign.Skipped:
-		return "not sent, because the message before it failed"
+		return "not sent, because the message before it wasn't accepted"
 	case campaign.InFlight:
 		return "being sent now"
 	case campaign.Retrying:
@@ -258,7 +258,7 @@ func (t textWriter) errors(s *campaign.Sending) {
 	}
 }
 
-// failures lists the reasons why messages failed, are unknown or were not delivered.
+// failures lists the reasons why messages failed, expired, are unknown or were not delivered.
 func (t textWriter) failures(list []Failure) {
 	if len(list) == 0 {
 		return

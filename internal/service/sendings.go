@@ -141,10 +141,8 @@ func (svc *Service) outlook(s *campaign.Sending) report.Outlook {
 
 func apiSlices(list []campaign.Slice) []api.Slice {
 	out := make([]api.Slice, 0, len(list))
-	for _, s := range list {
-		if s.Recipients > 0 { // else they all moved to other slices
-			out = append(out, api.Slice{Start: s.Start, End: s.End, Recipients: s.Recipients})
-		}
+	for _, s := range campaign.BySlot(list) {
+		out = append(out, api.Slice{Start: s.Start, End: s.End, Recipients: s.Recipients})
 	}
 	return out
 }
