@@ -21,7 +21,7 @@ func TestMediaOfStoredSendingsIsKept(t *testing.T) {
 			for _, digest := range digests {
 				head.Media = append(head.Media, campaign.MediaFile{Name: digest + ".png", SHA256: digest})
 			}
-			w.check(w.running.store.Begin(head))
+			w.check(w.running.store.Begin(head, nil))
 			return head
 		}
 		begin("first", "aa", "bb")

@@ -15,7 +15,7 @@ func (d *Daemon) recover() error {
 			policies[fmt.Sprint(a.ID, "/", name)] = send.Policy(ch.OnUnknown) == send.RetryUnknown
 		}
 	}
-	found, err := d.store.RecoverExcept(d.sentByWorkers, func(application int64, channelType string) bool {
+	found, err := d.store.Recover(d.sentByWorkers, func(application int64, channelType string) bool {
 		return policies[fmt.Sprint(application, "/", channelType)]
 	})
 	if err != nil {

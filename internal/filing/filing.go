@@ -75,10 +75,8 @@ func (k *Keeper) fileFolder(s *campaign.Sending) (err error) {
 // filed records that the folder is in its final place, and that the inbox's notify_url is to hear of it.
 func (k *Keeper) filed(s *campaign.Sending) error {
 	inbox := k.config().Inbox(s.Inbox)
-	if inbox == nil || inbox.NotifyURL == "" || s.Void() {
-		return k.store.Filed(s.ID)
-	}
-	if err := k.store.FiledWithNotice(s.ID); err != nil {
+	notify := inbox != nil && inbox.NotifyURL != "" && !s.Void()
+	if err := k.store.Filed(s.ID, notify); err != nil || !notify {
 		return err
 	}
 	k.ended()

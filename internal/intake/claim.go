@@ -52,7 +52,7 @@ func (c *claimer) claim(d watch.Drop, no *refusal) (*campaign.Sending, error) {
 		if no != nil {
 			s.Reason, s.Problems, s.ProblemCount = no.reason, no.problems.List, no.problems.Count
 		}
-		if err := c.store.Begin(s); err != nil {
+		if err := c.store.Begin(s, nil); err != nil {
 			return nil, fmt.Errorf("record claim of %q: %w", d.Name, err)
 		}
 		c.drops.begin(s)

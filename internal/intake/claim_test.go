@@ -125,7 +125,7 @@ func TestClaimGivenBackToTakenName(t *testing.T) {
 	h.put("spring", goodCSV, goodLayout, goodSidecar)
 	d := h.watchedDrop("spring")
 	s := &campaign.Sending{Name: d.Name, Inbox: d.Inbox, Files: fileIDs(d)}
-	if err := errors.Join(h.in.inboxes.Ensure(h.inbox), h.store.Begin(s)); err != nil {
+	if err := errors.Join(h.in.inboxes.Ensure(h.inbox), h.store.Begin(s, nil)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := h.in.claims.makeFolder(s); err != nil {

@@ -27,7 +27,7 @@ func cutOffAt() []struct {
 		}
 		d := h.watchedDrop("spring")
 		s := &campaign.Sending{Name: d.Name, Inbox: d.Inbox, ReceivedAt: h.clock, Files: fileIDs(d)}
-		if err := h.store.Begin(s); err != nil {
+		if err := h.store.Begin(s, nil); err != nil {
 			t.Fatal(err)
 		}
 		return s

@@ -9,6 +9,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/folders"
+	"campaignd/internal/store"
 )
 
 // A completed sending's folder returns for a resend and stays until the resend is stored.
@@ -37,7 +38,7 @@ func TestReopen(t *testing.T) {
 		if got := h.names(folders.Accepted); len(got) != 1 {
 			t.Errorf("accepted holds %v", got)
 		}
-		if n, err := h.store.Resend(s.ID, []campaign.Outcome{campaign.Failed}, false); n != 2 || err != nil {
+		if n, _, err := h.store.Resend(s.ID, store.Resending{Outcomes: []campaign.Outcome{campaign.Failed}}); n != 2 || err != nil {
 			t.Fatal(n, err)
 		}
 		closing()

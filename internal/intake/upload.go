@@ -179,7 +179,7 @@ func (u *Upload) place(name string) ([]campaign.FileID, error) {
 // Commit turns the files into a claimed drop called name, which is then checked like any other.
 // name+ending must be the name of a part of a drop (watch.ParseName) for each of its files. A
 // crash before it returns leaves a drop in its folder or nothing. r, if not nil, is remembered with
-// it (store.BeginUpload).
+// it (store.Begin).
 func (u *Upload) Commit(name string, r *store.Request) (campaign.ID, error) {
 	in := u.in
 	files, err := u.place(name)
@@ -192,7 +192,7 @@ func (u *Upload) Commit(name string, r *store.Request) (campaign.ID, error) {
 	failpoint.At(failpoint.UploadReceived)
 	for {
 		s := &campaign.Sending{Name: name, Inbox: u.inbox.Path, ReceivedAt: in.now().UTC(), State: campaign.StateChecking, Files: files, Uploaded: true}
-		if err := in.store.BeginUpload(s, r); err != nil {
+		if err := in.store.Begin(s, r); err != nil {
 			return "", u.fault(err)
 		}
 		in.drops.begin(s)

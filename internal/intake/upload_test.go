@@ -53,7 +53,7 @@ func TestUploadWithoutFilesIsTakenBackAtStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &campaign.Sending{Name: "spring", Inbox: h.inbox, ReceivedAt: h.clock, State: campaign.StateChecking, Files: files, Uploaded: true}
-	if err := h.store.BeginUpload(s, &store.Request{Key: [32]byte{1}, At: h.clock}); err != nil {
+	if err := h.store.Begin(s, &store.Request{Key: [32]byte{1}, At: h.clock}); err != nil {
 		t.Fatal(err)
 	}
 	if made, err := h.in.claims.makeFolder(s); err != nil || !made {

@@ -57,11 +57,7 @@ func (b *benchStore) Rows(_ campaign.ID, number uint32, rows *campaign.Rows, mar
 	return append(marks, b.statuses[first:min(int(first)+campaign.ChunkRows, len(b.statuses))]...), nil
 }
 
-func (b *benchStore) Retries(campaign.ID) ([]campaign.Entry, error) { return nil, nil }
-
-func (b *benchStore) FirstRetry(campaign.ID) (campaign.Entry, bool, error) {
-	return campaign.Entry{}, false, nil
-}
+func (b *benchStore) Retries(campaign.ID, int) ([]campaign.Entry, error) { return nil, nil }
 
 func (b *benchStore) Commit(_ context.Context, entries []campaign.Entry) error {
 	b.mu <- struct{}{}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/store"
 )
 
 // gated makes every call of the rig's channel wait until open is called.
@@ -272,7 +273,7 @@ func TestResend(t *testing.T) {
 		}), func(r *harness) { r.app.Channels[0].Rate = 1 })
 		id := r.accept(campaign.Sending{}, 20)
 		again := func() {
-			if n, err := r.store.Resend(id, []campaign.Outcome{campaign.Failed}, false); n != 1 || err != nil {
+			if n, _, err := r.store.Resend(id, store.Resending{Outcomes: []campaign.Outcome{campaign.Failed}}); n != 1 || err != nil {
 				t.Errorf("%d messages to send again, %v; want 1", n, err)
 			}
 		}

@@ -104,7 +104,7 @@ func (rs *runs) prepare(r *run) error {
 	if err != nil {
 		return err
 	}
-	retries, err := rs.store.Retries(r.id)
+	retries, err := rs.store.Retries(r.id, 0)
 	if err != nil {
 		return fmt.Errorf("load retries: %w", err)
 	}

@@ -24,11 +24,9 @@ type Store interface {
 	// attempts and aren't counted.
 	Rows(id campaign.ID, chunk uint32, rows *campaign.Rows, marks []campaign.MessageStatus) ([]campaign.MessageStatus, error)
 
-	// Retries returns the sending's messages that wait for their next attempt, in order of time.
-	Retries(id campaign.ID) ([]campaign.Entry, error)
-
-	// FirstRetry returns the first of Retries, and false if there is none.
-	FirstRetry(id campaign.ID) (campaign.Entry, bool, error)
+	// Retries returns the sending's messages that wait for their next attempt, in order of time, at
+	// most limit (0: all).
+	Retries(id campaign.ID, limit int) ([]campaign.Entry, error)
 
 	// Commit writes entries of any number of sendings in one transaction shared with concurrent
 	// callers. The first attempt moves a sending from scheduled to sending and sets StartedAt. An

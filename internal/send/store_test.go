@@ -52,7 +52,7 @@ func (s *testStore) add(head campaign.Sending, n int, slices ...campaign.Slice) 
 	if head.MaxLateness == 0 {
 		head.MaxLateness = 24 * time.Hour
 	}
-	s.must(s.Begin(&head))
+	s.must(s.Begin(&head, nil))
 	head.Variables, head.Rows.Accepted = []string{"name"}, uint32(n)
 	var rows campaign.Rows
 	for i := range n {
@@ -134,11 +134,11 @@ func (s *testStore) Rows(id campaign.ID, chunk uint32, rows *campaign.Rows, stat
 	return s.Store.Rows(id, chunk, rows, statuses)
 }
 
-func (s *testStore) Retries(id campaign.ID) ([]campaign.Entry, error) {
+func (s *testStore) Retries(id campaign.ID, limit int) ([]campaign.Entry, error) {
 	if err := s.err("retries"); err != nil {
 		return nil, err
 	}
-	return s.Store.Retries(id)
+	return s.Store.Retries(id, limit)
 }
 
 func (s *testStore) Commit(ctx context.Context, entries []campaign.Entry) error {

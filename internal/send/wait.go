@@ -49,10 +49,11 @@ func (rs *runs) wait(id campaign.ID) *Wait {
 
 // storedWait returns the wait for the first retry of a sending in the store.
 func (rs *runs) storedWait(id campaign.ID) *Wait {
-	e, found, err := rs.store.FirstRetry(id)
-	if err != nil || !found {
+	first, err := rs.store.Retries(id, 1)
+	if err != nil || len(first) == 0 {
 		return nil
 	}
+	e := first[0]
 	return &Wait{Reason: tryingAgain(describe(&Result{Code: e.Code, Detail: e.Detail})), Since: e.At, Until: e.NextAt}
 }
 

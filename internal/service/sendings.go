@@ -275,18 +275,14 @@ func (svc *Service) Resend(_ context.Context, id campaign.ID, outcomes []api.Res
 		defer done()
 	}
 	resent := api.Resent{ID: id, Name: s.Name, State: s.State, DryRun: dryRun}
-	var final []campaign.Outcome
+	what := store.Resending{Undelivered: slices.Contains(outcomes, api.ResendUndelivered), DryRun: dryRun}
 	if slices.Contains(outcomes, api.ResendFailed) {
-		final, resent.Failed = append(final, campaign.Failed), before[campaign.Failed]
+		what.Outcomes, resent.Failed = append(what.Outcomes, campaign.Failed), before[campaign.Failed]
 	}
 	if slices.Contains(outcomes, api.ResendUnknown) {
-		final, resent.Unknown = append(final, campaign.Unknown), before[campaign.Unknown]
+		what.Outcomes, resent.Unknown = append(what.Outcomes, campaign.Unknown), before[campaign.Unknown]
 	}
-	if slices.Contains(outcomes, api.ResendUndelivered) {
-		resent.Messages, resent.Undelivered, err = svc.Store.ResendUndelivered(id, final, dryRun)
-	} else {
-		resent.Messages, err = svc.Store.Resend(id, final, dryRun)
-	}
+	resent.Messages, resent.Undelivered, err = svc.Store.Resend(id, what)
 	if errors.Is(err, store.ErrState) {
 		return api.Resent{}, api.Conflictf("can't resend messages of sending %s: it is %s", id, s.State)
 	}

@@ -123,7 +123,7 @@ func TestDryRunBooksNothing(t *testing.T) {
 	}
 	d.dryRun = false
 	b := accept(t, s, d, grid) // the dry run doesn't count as accepted
-	if err := s.Filed(a.ID); err != nil {
+	if err := s.Filed(a.ID, false); err != nil {
 		t.Error(err)
 	}
 	verify(t, s)

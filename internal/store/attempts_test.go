@@ -49,7 +49,7 @@ func TestAttemptsSince(t *testing.T) {
 			commit(t, s, entry(unsliced, 1, 1, campaign.InFlight, 1))
 			s.Close()
 			s = openAt(t, s.db.Path())
-			if _, err := s.Recover(func(int64, string) bool { return true }); err != nil {
+			if _, err := recoverOwn(s, func(int64, string) bool { return true }); err != nil {
 				t.Fatal(err)
 			}
 			wantAttempts(t, s, 1, slot, 6+uint64(crash))
@@ -102,7 +102,7 @@ func TestCancelOutlivesACrash(t *testing.T) {
 		}
 		s.Close()
 		s = openAt(t, s.db.Path())
-		if _, err := s.Recover(func(int64, string) bool { return true }); err != nil {
+		if _, err := recoverOwn(s, func(int64, string) bool { return true }); err != nil {
 			t.Fatal(err)
 		}
 		head, err := s.Header(id)

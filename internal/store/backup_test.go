@@ -59,7 +59,7 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Error("a message of before has another key now")
 	}
 	verify(t, r)
-	if _, err := r.Recover(func(int64, string) bool { return true }); err != nil {
+	if _, err := recoverOwn(r, func(int64, string) bool { return true }); err != nil {
 		t.Fatal(err)
 	}
 	switch _, ok, err := r.SetState(b.ID, nil, campaign.StateScheduled, ""); {
@@ -185,7 +185,7 @@ func TestFailedSyncEndsTheStore(t *testing.T) {
 				t.Fatal(err)
 			}
 			again := openAt(t, s.db.Path())
-			found, err := again.Recover(func(int64, string) bool { return true })
+			found, err := recoverOwn(again, func(int64, string) bool { return true })
 			if err != nil || found.Retried != map[bool]uint64{true: 1}[written] {
 				t.Errorf("the next start recovers %+v, %v", found, err)
 			}

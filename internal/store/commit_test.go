@@ -141,7 +141,7 @@ func TestRetries(t *testing.T) {
 	case err != nil:
 		t.Error(err)
 	}
-	got, err := s.Retries(head.ID)
+	got, err := s.Retries(head.ID, 0)
 	switch {
 	case err != nil:
 		t.Error(err)
@@ -156,8 +156,8 @@ func TestRetries(t *testing.T) {
 	case !got[1].NextAt.Equal(at.Add(-time.Minute)):
 		t.Errorf("got[1].NextAt: got %v, want %v", got[1].NextAt, at.Add(-time.Minute))
 	}
-	if first, found, err := s.FirstRetry(head.ID); !found || err != nil || first.Row != 2 {
-		t.Errorf("first retry %+v, %t, %v; want that of row 2", first, found, err)
+	if first, err := s.Retries(head.ID, 1); err != nil || !cmp.Equal(first, got[:1]) {
+		t.Errorf("first retry: got %+v, %v; want %+v", first, err, got[:1])
 	}
 	commit(t, s, entry(head.ID, 2, 1, campaign.InFlight, 2))
 	again := entry(head.ID, 2, 1, campaign.Retrying, 2)
@@ -172,14 +172,8 @@ func TestRetries(t *testing.T) {
 	if n, _, err := s.Finalize(head.ID, campaign.Expired); n != 4 || err != nil {
 		t.Errorf("closed %d, %v", n, err)
 	}
-	if got, err := s.Retries(head.ID); len(got) != 0 || err != nil {
+	if got, err := s.Retries(head.ID, 0); len(got) != 0 || err != nil {
 		t.Errorf("retries %v, %v", got, err)
-	}
-	switch first, found, err := s.FirstRetry(head.ID); {
-	case found:
-		t.Errorf("first retry %+v, %v; want none", first, err)
-	case err != nil:
-		t.Errorf("%v\n%v", err, first)
 	}
 	// The detail of the last attempt remains readable.
 	if err := s.EachChunk(head.ID, func(_ *campaign.Rows, _ []campaign.MessageStatus, entries []campaign.Entry) error {
@@ -227,7 +221,7 @@ func TestCancelWithMessagesInFlight(t *testing.T) {
 	commit(t, s, entry(head.ID, 0, 1, campaign.Sent, 1), late)
 	s.Close()
 	s = openAt(t, s.db.Path())
-	switch got, err := s.Recover(func(int64, string) bool { return true }); {
+	switch got, err := recoverOwn(s, func(int64, string) bool { return true }); {
 	case err != nil:
 		t.Errorf("recover: %v", err)
 	case got.Unknown != 1:
@@ -251,7 +245,7 @@ func TestInFlightAtACrash(t *testing.T) {
 	}
 	s.Close() // like after a kill
 	s = openAt(t, s.db.Path())
-	got, err := s.Recover(func(application int64, channel string) bool { return application == 1 && channel == "webhook" })
+	got, err := recoverOwn(s, func(application int64, channel string) bool { return application == 1 && channel == "webhook" })
 	if err != nil || got != (Recovered{Retried: 2, Unknown: 2}) {
 		t.Errorf("recover: %+v, %v", got, err)
 	}
@@ -263,7 +257,7 @@ func TestInFlightAtACrash(t *testing.T) {
 	if ids, _, err := s.Due(time.Now()); len(ids) != 1 || err != nil {
 		t.Errorf("due: %v, %v", ids, err)
 	}
-	if got, err := s.Recover(func(int64, string) bool { return true }); err != nil || got != (Recovered{}) {
+	if got, err := recoverOwn(s, func(int64, string) bool { return true }); err != nil || got != (Recovered{}) {
 		t.Errorf("second recover: %+v, %v", got, err)
 	}
 	verify(t, s)

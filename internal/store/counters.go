@@ -79,22 +79,9 @@ func (t *tx) dropSome(bucket, prefix []byte, limit int) (n int, err error) {
 	return n, nil
 }
 
-// Retries implements send.Store: it lists the messages that wait for their next attempt, in order of NextAt.
-func (s *Store) Retries(id campaign.ID) ([]campaign.Entry, error) {
-	return s.retries(id, math.MaxInt)
-}
-
-// FirstRetry implements send.Store.
-func (s *Store) FirstRetry(id campaign.ID) (e campaign.Entry, found bool, err error) {
-	first, err := s.retries(id, 1)
-	if len(first) > 0 {
-		e = first[0]
-	}
-	return e, len(first) > 0, err
-}
-
-// retries returns the first retries of a sending, at most limit.
-func (s *Store) retries(id campaign.ID, limit int) ([]campaign.Entry, error) {
+// Retries implements send.Store: it lists the messages that wait for their next attempt, in order of
+// NextAt, at most limit (0: all).
+func (s *Store) Retries(id campaign.ID, limit int) ([]campaign.Entry, error) {
 	n, err := number(id)
 	if err != nil {
 		return nil, err
@@ -103,7 +90,7 @@ func (s *Store) retries(id campaign.ID, limit int) ([]campaign.Entry, error) {
 	err = s.view(func(t *tx) error {
 		prefix := db.Key8(n)
 		c := t.Bucket(bucketRetries).Cursor()
-		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix) && len(out) < limit; k, v = c.Next() {
+		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix) && (limit == 0 || len(out) < limit); k, v = c.Next() {
 			r := codec.Reader{B: v}
 			e := campaign.Entry{Sending: id, Outcome: campaign.Retrying, Attempts: r.Byte()}
 			e.At = time.Unix(0, int64(r.Fixed64())).UTC()

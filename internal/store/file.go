@@ -47,6 +47,7 @@ type Contacts = quota.Contacts
 type (
 	AuditEntry = tables.AuditEntry
 	Request    = tables.Request
+	Notice     = tables.Notice
 )
 
 // ErrTooManyOptOuts is returned when an opt-out would exceed OptOutRules.Max.

@@ -20,7 +20,7 @@ func TestMessagesOfRemoteChannelsStayInFlight(t *testing.T) {
 	commit(t, s, entry(id, 2, 1, campaign.Sent, 1))
 	s.Close()
 	s = openAt(t, s.db.Path())
-	found, err := s.RecoverExcept(channel, nothing)
+	found, err := s.Recover(channel, nothing)
 	if err != nil || found != (Recovered{Kept: 2}) {
 		t.Fatalf("recovered %+v, %v; want 2 kept", found, err)
 	}
@@ -57,7 +57,7 @@ func TestMessagesOfRemoteChannelsStayInFlight(t *testing.T) {
 	// Where no worker sends any more, they are resolved as after any crash.
 	s.Close()
 	s = openAt(t, s.db.Path())
-	if found, err := s.Recover(nothing); err != nil || found.Unknown != 2 {
+	if found, err := recoverOwn(s, nothing); err != nil || found.Unknown != 2 {
 		t.Errorf("recovered %+v, %v; want 2 unknown", found, err)
 	}
 }

@@ -22,7 +22,6 @@ var (
 	bucketDigests  = []byte("digests")
 	bucketAudit    = []byte("audit")
 	bucketLeaving  = []byte("leaving")  // made on first use
-	bucketNotices  = []byte("notices")  // made on first use
 	bucketHandOuts = []byte("handouts") // made on first use
 )
 

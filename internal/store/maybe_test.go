@@ -34,10 +34,10 @@ func TestMaybeDeliveredIsNeverCalledAnythingElse(t *testing.T) {
 	attempted(t, s, id, 6, 1, campaign.Retrying, true)
 	s.Close()
 	s = openAt(t, s.db.Path())
-	if _, err := s.Recover(func(int64, string) bool { return true }); err != nil {
+	if _, err := recoverOwn(s, func(int64, string) bool { return true }); err != nil {
 		t.Fatal(err)
 	}
-	retries, err := s.Retries(id)
+	retries, err := s.Retries(id, 0)
 	if err != nil || len(retries) != 6 {
 		t.Fatalf("%d retries, %v", len(retries), err)
 	}
@@ -66,7 +66,7 @@ func TestResentUnknownStaysMaybeDelivered(t *testing.T) {
 	id := accept(t, s, draft{rows: 2}, nil).ID
 	attempted(t, s, id, 0, 1, campaign.Unknown, false)
 	attempted(t, s, id, 1, 1, campaign.Failed, false)
-	if n, err := s.Resend(id, []campaign.Outcome{campaign.Unknown, campaign.Failed}, false); n != 2 || err != nil {
+	if n, err := resend(s, id, []campaign.Outcome{campaign.Unknown, campaign.Failed}, false); n != 2 || err != nil {
 		t.Fatalf("resend: %d, %v", n, err)
 	}
 	if ended, unknown, err := s.Finalize(id, campaign.Canceled); ended != 1 || unknown != 1 || err != nil {

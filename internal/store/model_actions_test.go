@@ -73,10 +73,10 @@ func (m *model) resend(rt *rapid.T) {
 			}
 		}
 	}
-	if n, err := m.s.Resend(id, outcomes, true); n != want || err != nil {
+	if n, err := resend(m.s, id, outcomes, true); n != want || err != nil {
 		rt.Fatalf("resend, dry: %d, want %d, %v", n, want, err)
 	}
-	if n, err := m.s.Resend(id, outcomes, false); n != want || err != nil {
+	if n, err := resend(m.s, id, outcomes, false); n != want || err != nil {
 		rt.Fatalf("resend: %d, want %d, %v", n, want, err)
 	}
 	if want == 0 {
@@ -124,7 +124,7 @@ func (m *model) reopen(rt *rapid.T) {
 			}
 		}
 	}
-	got, err := m.s.Recover(func(_ int64, channel string) bool { return retry[channel] })
+	got, err := recoverOwn(m.s, func(_ int64, channel string) bool { return retry[channel] })
 	if err != nil || got != want {
 		rt.Fatalf("recover: %+v, want %+v, %v", got, want, err)
 	}
@@ -146,7 +146,7 @@ func (m *model) retire(rt *rapid.T) {
 	if id == "" {
 		return
 	}
-	if err := m.s.Filed(id); err != nil {
+	if err := m.s.Filed(id, false); err != nil {
 		rt.Fatalf("filed: %v", err)
 	}
 	if gone, err := m.s.Remove(id); !gone || err != nil {

@@ -142,7 +142,7 @@ func (m *model) checkRows(rt *rapid.T, id campaign.ID, k *modelled, list []campa
 			rt.Fatalf("%s: row %d is in %d slices: %+v", id, row, covers, list)
 		}
 	}
-	waiting, err := m.s.Retries(id)
+	waiting, err := m.s.Retries(id, 0)
 	if err != nil || len(waiting) != len(k.nextAt) {
 		rt.Fatalf("%s: retries %v, %v, want %v", id, waiting, err, k.nextAt)
 	}

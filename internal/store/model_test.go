@@ -355,7 +355,7 @@ func (m *model) finish(rt *rapid.T) {
 	if !k.state.Final() {
 		k.state = campaign.StateCompleted
 	}
-	if err := m.s.Filed(id); err != nil {
+	if err := m.s.Filed(id, false); err != nil {
 		rt.Fatalf("filed: %v", err)
 	}
 }

@@ -170,7 +170,7 @@ func TestClosed(t *testing.T) {
 	if _, err := s.Header("20260101-000001"); !errors.Is(err, db.ErrClosed) {
 		t.Errorf("header: %v", err)
 	}
-	if err := s.Begin(&campaign.Sending{}); !errors.Is(err, db.ErrClosed) {
+	if err := s.Begin(&campaign.Sending{}, nil); !errors.Is(err, db.ErrClosed) {
 		t.Errorf("begin: %v", err)
 	}
 }
@@ -218,7 +218,7 @@ func TestOpenVersion1(t *testing.T) {
 	if err := s.EachRefusal(all[0].ID, func(r campaign.Refusal) error { refused++; return nil }); err != nil || refused != 2 {
 		t.Errorf("%d refusals, %v", refused, err)
 	}
-	if got, err := s.Recover(func(int64, string) bool { return true }); err != nil || got.Retried != 1 {
+	if got, err := recoverOwn(s, func(int64, string) bool { return true }); err != nil || got.Retried != 1 {
 		t.Errorf("recover: %+v, %v", got, err)
 	}
 	verify(t, s)
@@ -248,7 +248,7 @@ func TestOpenVersion2(t *testing.T) {
 		t.Fatalf("%d sendings, %v", len(all), err)
 	}
 	id := all[2].ID
-	retries, err := s.Retries(id)
+	retries, err := s.Retries(id, 0)
 	switch {
 	case err != nil:
 		t.Error(err)
@@ -259,7 +259,7 @@ func TestOpenVersion2(t *testing.T) {
 	case retries[0].Detail != "timeout":
 		t.Errorf(`retries[0].Detail: got %q, want "timeout"`, retries[0].Detail)
 	}
-	if got, err := s.Recover(func(int64, string) bool { return true }); err != nil || got.Retried != 1 {
+	if got, err := recoverOwn(s, func(int64, string) bool { return true }); err != nil || got.Retried != 1 {
 		t.Errorf("recover: %+v, %v", got, err)
 	}
 	ended, unknown, err := s.Finalize(id, campaign.Canceled)

@@ -185,7 +185,7 @@ func TestStaleReportsAreListed(t *testing.T) {
 	if done, err := s.Finish(head.ID); !done || err != nil {
 		t.Fatal(done, err)
 	}
-	if err := s.Filed(head.ID); err != nil {
+	if err := s.Filed(head.ID, false); err != nil {
 		t.Fatal(err)
 	}
 	late(1)
@@ -274,7 +274,7 @@ func TestResendUndelivered(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dryRun := range []bool{true, false} {
-		count, undelivered, err := s.ResendUndelivered(head.ID, nil, dryRun)
+		count, undelivered, err := s.Resend(head.ID, Resending{Undelivered: true, DryRun: dryRun})
 		if err != nil || count != 2 || undelivered != 2 {
 			t.Errorf("dry run %t: %d messages, %d undelivered, %v, want 2 and 2", dryRun, count, undelivered, err)
 		}

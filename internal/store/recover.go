@@ -19,12 +19,7 @@ type Recovered struct {
 // lostInFlight is the detail of a message in flight when the process ended.
 const lostInFlight = "campaignd ended between sending it and recording the answer"
 
-// Recover is RecoverExcept for channels that all send by themselves.
-func (s *Store) Recover(retry func(application int64, channelType string) bool) (Recovered, error) {
-	return s.RecoverExcept(func(int64, string) bool { return false }, retry)
-}
-
-// RecoverExcept resolves the messages that were in flight when the process ended. retry reports,
+// Recover resolves the messages that were in flight when the process ended. retry reports,
 // for an application's channel, whether such a message is sent again under the same key:
 // it becomes Pending and keeps its attempts. Otherwise, and always in a canceled sending,
 // it becomes Unknown. A sending whose cancel waited for them becomes canceled. Call it once,
@@ -32,7 +27,7 @@ func (s *Store) Recover(retry func(application int64, channelType string) bool) 
 //
 // Messages of the channels that remote reports stay in flight: workers on other machines may
 // be sending them (InFlight).
-func (s *Store) RecoverExcept(remote, retry func(application int64, channelType string) bool) (Recovered, error) {
+func (s *Store) Recover(remote, retry func(application int64, channelType string) bool) (Recovered, error) {
 	var found Recovered
 	for after := uint64(0); ; {
 		var n uint64

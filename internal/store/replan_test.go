@@ -122,17 +122,17 @@ func TestResendUnknownAndFailed(t *testing.T) {
 	case err != nil:
 		t.Fatal(err)
 	}
-	if err := s.Filed(head.ID); err != nil {
+	if err := s.Filed(head.ID, false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Resend(head.ID, []campaign.Outcome{campaign.Expired}, false); !errors.Is(err, errResend) {
+	if _, err := resend(s, head.ID, []campaign.Outcome{campaign.Expired}, false); !errors.Is(err, errResend) {
 		t.Errorf("resend of expired ones: %v", err)
 	}
-	if n, err := s.Resend(head.ID, []campaign.Outcome{campaign.Unknown}, true); n != 3 || err != nil {
+	if n, err := resend(s, head.ID, []campaign.Outcome{campaign.Unknown}, true); n != 3 || err != nil {
 		t.Errorf("dry run: %d, %v", n, err)
 	}
 	wantState(t, s, head.ID, campaign.StateCompleted)
-	if n, err := s.Resend(head.ID, []campaign.Outcome{campaign.Unknown}, false); n != 3 || err != nil {
+	if n, err := resend(s, head.ID, []campaign.Outcome{campaign.Unknown}, false); n != 3 || err != nil {
 		t.Errorf("resend: %d, %v", n, err)
 	}
 	got := wantState(t, s, head.ID, campaign.StateSending)
@@ -162,7 +162,7 @@ func TestResendUnknownAndFailed(t *testing.T) {
 	if _, _, err := s.SetState(canceled.ID, nil, campaign.StateCanceled, ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Resend(canceled.ID, []campaign.Outcome{campaign.Unknown}, false); !errors.Is(err, ErrState) {
+	if _, err := resend(s, canceled.ID, []campaign.Outcome{campaign.Unknown}, false); !errors.Is(err, ErrState) {
 		t.Errorf("resend of a canceled one: %v", err)
 	}
 }
@@ -233,7 +233,7 @@ func TestReplanKeepsEndedRowsInSlices(t *testing.T) {
 						t.Errorf("row %d is in %d slices, want 1: %+v", row, covers, list)
 					}
 				}
-				if n, err := s.Resend(head.ID, []campaign.Outcome{campaign.Failed}, true); n != test.want || err != nil {
+				if n, err := resend(s, head.ID, []campaign.Outcome{campaign.Failed}, true); n != test.want || err != nil {
 					t.Errorf("resend, dry: %d, want %d, %v", n, test.want, err)
 				}
 				verify(t, s)

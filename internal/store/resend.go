@@ -15,47 +15,38 @@ import (
 // errResend is returned for outcomes that can't be resent.
 var errResend = errors.New("only unknown and failed messages are resent")
 
-// Resend moves messages with one of the outcomes (Unknown, Failed) back to Pending, with
-// the Skipped ones after them, and returns how many messages it moved; dryRun only counts.
+// Resending selects the messages that Resend moves.
+type Resending struct {
+	Outcomes    []campaign.Outcome // those with one of them: Unknown, Failed
+	Undelivered bool               // and sent ones that the provider reported as undelivered; their receipts are removed
+	DryRun      bool               // only count
+}
+
+// Resend moves messages back to Pending, with the Skipped ones after them, and returns how many it
+// moved, and how many of these were undelivered.
 // The sending must be completed, active, paused or held (else ErrState). Rows of a slice in
 // which nothing else waits are due at once, unsliced. Rows of a slice still being sent stay
 // in it. A completed sending is scheduled again and no longer filed.
-func (s *Store) Resend(id campaign.ID, outcomes []campaign.Outcome, dryRun bool) (uint64, error) {
-	for _, o := range outcomes {
+func (s *Store) Resend(id campaign.ID, what Resending) (count, undelivered uint64, err error) {
+	for _, o := range what.Outcomes {
 		if o != campaign.Unknown && o != campaign.Failed {
-			return 0, fmt.Errorf("resend %s of %s: %w", o, id, errResend)
+			return 0, 0, fmt.Errorf("resend %s of %s: %w", o, id, errResend)
 		}
 	}
-	r := &resender{outcomes: outcomes, dryRun: dryRun}
-	err := s.resend(id, r)
-	return r.count, err
-}
-
-// ResendUndelivered is Resend for sent messages that the provider reported as
-// undelivered, in addition to those with one of the outcomes. Their receipts are removed.
-// It also returns how many of the moved messages were undelivered.
-func (s *Store) ResendUndelivered(id campaign.ID, outcomes []campaign.Outcome, dryRun bool) (count, undelivered uint64, err error) {
-	r := &resender{outcomes: outcomes, undelivered: true, dryRun: dryRun}
-	err = s.resend(id, r)
-	return r.count, r.countUndelivered, err
-}
-
-func (s *Store) resend(id campaign.ID, r *resender) error {
-	work := func(t *tx) error { return r.run(t, id) }
-	if r.dryRun {
-		return s.view(work)
+	r := &resender{Resending: what}
+	in := s.update
+	if what.DryRun {
+		in = s.view
 	}
-	return s.update(work)
+	err = in(func(t *tx) error { return r.run(t, id) })
+	return r.count, r.undelivered, err
 }
 
 // resender is one run of Resend.
 type resender struct {
-	outcomes    []campaign.Outcome
-	undelivered bool
-	dryRun      bool
-
-	count            uint64
-	countUndelivered uint64
+	Resending
+	count       uint64
+	undelivered uint64
 
 	t        *tx
 	n        uint64
@@ -72,8 +63,8 @@ func (r *resender) run(t *tx, id campaign.ID) error {
 	if head.DryRun || head.State == campaign.StateCanceled || head.State == campaign.StateRejected || head.State == campaign.StateChecking {
 		return fmt.Errorf("resend messages of %s, which is %s: %w", id, head.State, ErrState)
 	}
-	r.t, r.n, r.count, r.countUndelivered = t, n, 0, 0
-	if r.undelivered {
+	r.t, r.n, r.count, r.undelivered = t, n, 0, 0
+	if r.Undelivered {
 		if r.failed, err = inbound.Undelivered(t.Tx, n); err != nil {
 			return err
 		}
@@ -108,7 +99,7 @@ func (r *resender) run(t *tx, id campaign.ID) error {
 		}
 		fresh = append(fresh, next)
 	}
-	if r.dryRun || r.count == 0 {
+	if r.DryRun || r.count == 0 {
 		return nil
 	}
 	list = slices.DeleteFunc(list, func(one slots.Slice) bool { return one.Rows == 0 && !one.Sliced() })
@@ -185,7 +176,7 @@ func (r *resender) slice(one *slots.Slice) (rows uint32, live bool, err error) {
 				changed = true
 			}
 		}
-		if changed && !r.dryRun {
+		if changed && !r.DryRun {
 			if err := r.t.Ascending(bucketStatuses).Put(key12(r.n, chunk), statuses); err != nil {
 				return 0, false, err
 			}
@@ -203,7 +194,7 @@ func (r *resender) row(statuses []byte, line uint32) (moved, waits bool, err err
 		switch {
 		case !o.Final():
 			waits = true
-		case undelivered, slices.Contains(r.outcomes, o), moved && o == campaign.Skipped:
+		case undelivered, slices.Contains(r.Outcomes, o), moved && o == campaign.Skipped:
 			if err := r.counters.move(o, campaign.Pending); err != nil {
 				return false, false, err
 			}
@@ -213,8 +204,8 @@ func (r *resender) row(statuses []byte, line uint32) (moved, waits bool, err err
 				statuses[i] = byte(campaign.MessageStatus(statuses[i]).WithMaybeDelivered())
 			}
 			if undelivered {
-				r.countUndelivered++
-				if !r.dryRun {
+				r.undelivered++
+				if !r.DryRun {
 					if err := inbound.ForgetUndelivered(r.t.Tx, r.n, line, uint8(i+1)); err != nil {
 						return false, false, err
 					}

@@ -34,7 +34,7 @@ func isOver(t *testing.T, s *Store, d draft) campaign.ID {
 	if done, err := s.Finish(head.ID); !done || err != nil {
 		t.Fatal(done, err)
 	}
-	if err := s.Filed(head.ID); err != nil {
+	if err := s.Filed(head.ID, false); err != nil {
 		t.Fatal(err)
 	}
 	return head.ID
@@ -129,7 +129,7 @@ func TestRemoveFreesSlotsToCome(t *testing.T) {
 	if done, err := s.Finish(head.ID); !done || err != nil {
 		t.Fatal(done, err)
 	}
-	if err := s.Filed(head.ID); err != nil {
+	if err := s.Filed(head.ID, false); err != nil {
 		t.Fatal(err)
 	}
 	if gone, err := s.Remove(head.ID); !gone || err != nil {
@@ -160,7 +160,7 @@ func TestRetentionGivesSpaceBack(t *testing.T) {
 		if n, err := prune(s, time.Now().Add(time.Hour)); n != 0 || err != nil {
 			t.Errorf("pruned %d that are not filed, %v", n, err)
 		}
-		if err := s.Filed(head.ID); err != nil {
+		if err := s.Filed(head.ID, false); err != nil {
 			t.Fatal(err)
 		}
 		if n, err := prune(s, time.Now().Add(-time.Hour)); n != 0 || err != nil {

@@ -14,6 +14,7 @@ import (
 	"campaignd/internal/store/db"
 	"campaignd/internal/store/inbound"
 	"campaignd/internal/store/slots"
+	"campaignd/internal/store/tables"
 )
 
 // A header's value: format, state, 1 if filed, application (8 bytes), then JSON. The bytes
@@ -363,14 +364,9 @@ func (s *Store) Unfiled() iter.Seq2[*campaign.Sending, error] {
 	}
 }
 
-// Filed records that the sending's folder is in done/ or failed/.
-func (s *Store) Filed(id campaign.ID) error { return s.filed(id, false) }
-
-// FiledWithNotice is Filed, and in the same transaction it records that the end of the sending is
-// to be announced (Notices).
-func (s *Store) FiledWithNotice(id campaign.ID) error { return s.filed(id, true) }
-
-func (s *Store) filed(id campaign.ID, notify bool) error {
+// Filed records that the sending's folder is in done/ or failed/, and in the same transaction, if
+// notify is true, that its end is to be announced (Notices).
+func (s *Store) Filed(id campaign.ID, notify bool) error {
 	return s.update(func(t *tx) error {
 		n, _, err := t.byID(id)
 		if err != nil {
@@ -386,6 +382,6 @@ func (s *Store) filed(id campaign.ID, notify bool) error {
 		if err != nil || !notify {
 			return err
 		}
-		return t.putNotice(&Notice{Sending: id, Due: now()})
+		return tables.PutNotice(t.Tx, &Notice{Sending: id, Due: now()})
 	})
 }

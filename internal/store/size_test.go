@@ -46,7 +46,7 @@ func acceptRows(t testing.TB, s *Store, n int) (*campaign.Sending, int) {
 	t.Helper()
 	rows, bytes := testRows(n)
 	head := &campaign.Sending{Name: "big", ApplicationID: 1}
-	if err := s.Begin(head); err != nil {
+	if err := s.Begin(head, nil); err != nil {
 		t.Fatal(err)
 	}
 	var chunks []Packed

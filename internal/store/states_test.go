@@ -22,7 +22,7 @@ func TestUpdate(t *testing.T) {
 	if err := s.Update(head.ID, func(h *campaign.Sending) error { h.Tag = "00000000"; return nil }); err == nil {
 		t.Error("the tag was changed")
 	}
-	if err := s.Filed(head.ID); !errors.Is(err, ErrState) {
+	if err := s.Filed(head.ID, false); !errors.Is(err, ErrState) {
 		t.Errorf("filed while scheduled: %v", err)
 	}
 	if err := s.Update(head.ID, func(h *campaign.Sending) error { h.Reason = "noted"; return nil }); err != nil {

@@ -127,7 +127,7 @@ func begin(t failer, s *Store, d draft) *campaign.Sending {
 		d.messages = 1
 	}
 	head := &campaign.Sending{Name: "spring", Inbox: "inbox", ApplicationID: 1, CampaignID: 7}
-	if err := s.Begin(head); err != nil {
+	if err := s.Begin(head, nil); err != nil {
 		t.Fatalf("begin: %v", err)
 	}
 	var chunks []Packed
@@ -181,6 +181,17 @@ func commit(t testing.TB, s *Store, entries ...campaign.Entry) {
 	if err := s.Commit(context.Background(), entries); err != nil {
 		t.Fatalf("commit: %v", err)
 	}
+}
+
+// recoverOwn recovers a store that no worker sends for.
+func recoverOwn(s *Store, retry func(application int64, channelType string) bool) (Recovered, error) {
+	return s.Recover(func(int64, string) bool { return false }, retry)
+}
+
+// resend moves messages with one of the outcomes back to Pending, or counts them.
+func resend(s *Store, id campaign.ID, outcomes []campaign.Outcome, dryRun bool) (uint64, error) {
+	count, _, err := s.Resend(id, Resending{Outcomes: outcomes, DryRun: dryRun})
+	return count, err
 }
 
 func wantCounts(t testing.TB, s *Store, id campaign.ID, want map[campaign.Outcome]uint64) {
@@ -280,7 +291,7 @@ func TestLifeOfASending(t *testing.T) {
 			t.Errorf("unfiled: %v, %v", head, err)
 		}
 	}
-	if err := s.Filed(head.ID); err != nil {
+	if err := s.Filed(head.ID, false); err != nil {
 		t.Fatal(err)
 	}
 	for head := range s.Unfiled() {

@@ -130,7 +130,7 @@ func (s *setup) fill(n int) error {
 	due := time.Now().Add(24 * time.Hour)
 	for i := range n {
 		head := &campaign.Sending{Name: fmt.Sprintf("drop%05d", i), Inbox: s.inbox, ApplicationID: 1, CampaignID: 1}
-		if err := st.Begin(head); err != nil {
+		if err := st.Begin(head, nil); err != nil {
 			return errors.Join(err, st.Close())
 		}
 		rows := &campaign.Rows{}
