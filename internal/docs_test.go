@@ -178,3 +178,30 @@ func TestWalksNameFunctionsThatThereAre(t *testing.T) {
 		}
 	}
 }
+
+// TestArchitecturePageNamesFilesThatThereAre holds the recipes of the architecture page to the tree: the
+// files, and what is named in parentheses after one.
+func TestArchitecturePageNamesFilesThatThereAre(t *testing.T) {
+	file := regexp.MustCompile("`([a-z_/-]+/[a-z_-]+\\.[a-z]+)`(?: \\(([^)]*)\\))?")
+	name := regexp.MustCompile("`([A-Za-z]+)`")
+	found := file.FindAllStringSubmatch(read(t, "docs/architecture.md"), -1)
+	if len(found) < 60 {
+		t.Errorf("found %d files, want at least 60", len(found))
+	}
+	for _, m := range found {
+		path := m[1]
+		if _, err := os.Stat(filepath.Join("..", path)); err != nil {
+			path = filepath.Join("internal", path)
+		}
+		data, err := os.ReadFile(filepath.Join("..", path))
+		if err != nil {
+			t.Errorf("docs/architecture.md names %s: %v", m[1], err)
+			continue
+		}
+		for _, n := range name.FindAllStringSubmatch(m[2], -1) {
+			if !regexp.MustCompile(`\b` + n[1] + `\b`).Match(data) {
+				t.Errorf("docs/architecture.md: %s has no %s", path, n[1])
+			}
+		}
+	}
+}

@@ -228,8 +228,8 @@ func daemonReservations(ctx context.Context, cfg *config.Config, application int
 		return nil, nil
 	}
 	defer client.Close()
-	// Advice looks three months ahead.
-	all, err := client.Reserved(ctx, application, o.T, o.T.AddDate(0, 3, 3))
+	// Advice tries every T until Latest, with the slots of its horizon.
+	all, err := client.Reserved(ctx, application, o.T, o.Request.Latest.Add(plan.Horizon+o.Grid.Slot))
 	if err != nil {
 		return nil, err
 	}

@@ -28,8 +28,20 @@ func sendingPath(text, verb string) string {
 	return path
 }
 
+// get asks the daemon for a T.
+func get[T any](ctx context.Context, c *Client, path string, query url.Values) (answer T, err error) {
+	err = c.do(ctx, http.MethodGet, path, query, nil, &answer)
+	return answer, err
+}
+
+// post makes the daemon do something and returns its answer. body may be nil.
+func post[T any](ctx context.Context, c *Client, path string, body any) (answer T, err error) {
+	err = c.do(ctx, http.MethodPost, path, nil, body, &answer)
+	return answer, err
+}
+
 // Sendings returns the sendings that pass the filter, newest first.
-func (c *Client) Sendings(ctx context.Context, f api.Filter) (list []api.Sending, err error) {
+func (c *Client) Sendings(ctx context.Context, f api.Filter) ([]api.Sending, error) {
 	query := url.Values{}
 	for _, s := range f.States {
 		query.Add("state", string(s))
@@ -41,50 +53,42 @@ func (c *Client) Sendings(ctx context.Context, f api.Filter) (list []api.Sending
 		query.Set("name", f.Name)
 	}
 	setInstant(query, "since", f.Since)
-	err = c.do(ctx, http.MethodGet, "/v1/sendings", query, nil, &list)
-	return list, err
+	return get[[]api.Sending](ctx, c, "/v1/sendings", query)
 }
 
 // Sending returns everything about one sending.
-func (c *Client) Sending(ctx context.Context, text string) (d api.Details, err error) {
-	err = c.do(ctx, http.MethodGet, sendingPath(text, ""), nil, nil, &d)
-	return d, err
+func (c *Client) Sending(ctx context.Context, text string) (api.Details, error) {
+	return get[api.Details](ctx, c, sendingPath(text, ""), nil)
 }
 
 // Pause stops a sending until Resume.
-func (c *Client) Pause(ctx context.Context, text string) (ch api.Change, err error) {
-	err = c.do(ctx, http.MethodPost, sendingPath(text, "pause"), nil, nil, &ch)
-	return ch, err
+func (c *Client) Pause(ctx context.Context, text string) (api.Change, error) {
+	return post[api.Change](ctx, c, sendingPath(text, "pause"), nil)
 }
 
 // Resume continues a paused or held sending.
-func (c *Client) Resume(ctx context.Context, text string) (ch api.Change, err error) {
-	err = c.do(ctx, http.MethodPost, sendingPath(text, "resume"), nil, nil, &ch)
-	return ch, err
+func (c *Client) Resume(ctx context.Context, text string) (api.Change, error) {
+	return post[api.Change](ctx, c, sendingPath(text, "resume"), nil)
 }
 
 // Cancel ends a sending permanently.
-func (c *Client) Cancel(ctx context.Context, text string) (ch api.Change, err error) {
-	err = c.do(ctx, http.MethodPost, sendingPath(text, "cancel"), nil, nil, &ch)
-	return ch, err
+func (c *Client) Cancel(ctx context.Context, text string) (api.Change, error) {
+	return post[api.Change](ctx, c, sendingPath(text, "cancel"), nil)
 }
 
 // ResumeAll resumes every held sending.
-func (c *Client) ResumeAll(ctx context.Context) (list []api.Change, err error) {
-	err = c.do(ctx, http.MethodPost, "/v1/resume", nil, nil, &list)
-	return list, err
+func (c *Client) ResumeAll(ctx context.Context) ([]api.Change, error) {
+	return post[[]api.Change](ctx, c, "/v1/resume", nil)
 }
 
 // ResumeChannel lets a channel that isn't ok try a message immediately.
-func (c *Client) ResumeChannel(ctx context.Context, channel api.ChannelResume) (list []api.ResumedChannel, err error) {
-	err = c.do(ctx, http.MethodPost, "/v1/channels/resume", nil, channel, &list)
-	return list, err
+func (c *Client) ResumeChannel(ctx context.Context, channel api.ChannelResume) ([]api.ResumedChannel, error) {
+	return post[[]api.ResumedChannel](ctx, c, "/v1/channels/resume", channel)
 }
 
 // Reschedule gives a sending that has not begun another time.
-func (c *Client) Reschedule(ctx context.Context, text string, when api.NewTime) (r api.Rescheduled, err error) {
-	err = c.do(ctx, http.MethodPost, sendingPath(text, "reschedule"), nil, when, &r)
-	return r, err
+func (c *Client) Reschedule(ctx context.Context, text string, when api.NewTime) (api.Rescheduled, error) {
+	return post[api.Rescheduled](ctx, c, sendingPath(text, "reschedule"), when)
 }
 
 type resendRequest struct {
@@ -93,9 +97,8 @@ type resendRequest struct {
 }
 
 // Resend plans the messages with one of the outcomes again.
-func (c *Client) Resend(ctx context.Context, text string, outcomes []api.ResendOutcome, dryRun bool) (r api.Resent, err error) {
-	err = c.do(ctx, http.MethodPost, sendingPath(text, "resend"), nil, resendRequest{outcomes, &dryRun}, &r)
-	return r, err
+func (c *Client) Resend(ctx context.Context, text string, outcomes []api.ResendOutcome, dryRun bool) (api.Resent, error) {
+	return post[api.Resent](ctx, c, sendingPath(text, "resend"), resendRequest{outcomes, &dryRun})
 }
 
 // Results copies results.csv, or what f selects of it, to w.
@@ -114,28 +117,25 @@ func (c *Client) Results(ctx context.Context, text string, f api.ResultsFilter, 
 
 // Timeline returns the next 48 h of one application, or of all for 0, with at most limit sendings
 // of each, or all for 0.
-func (c *Client) Timeline(ctx context.Context, application int64, limit int) (t api.Timeline, err error) {
+func (c *Client) Timeline(ctx context.Context, application int64, limit int) (api.Timeline, error) {
 	query := url.Values{}
 	setNumber(query, "application", application)
 	setNumber(query, "limit", int64(limit))
-	err = c.do(ctx, http.MethodGet, "/v1/timeline", query, nil, &t)
-	return t, err
+	return get[api.Timeline](ctx, c, "/v1/timeline", query)
 }
 
 // Reserved returns the application's reserved slots that start in [from, until).
-func (c *Client) Reserved(ctx context.Context, application int64, from, until time.Time) (b api.Reservations, err error) {
+func (c *Client) Reserved(ctx context.Context, application int64, from, until time.Time) (api.Reservations, error) {
 	query := url.Values{"from": {from.UTC().Format(time.RFC3339Nano)}, "until": {until.UTC().Format(time.RFC3339Nano)}}
 	setNumber(query, "application", application)
-	err = c.do(ctx, http.MethodGet, "/v1/reserved", query, nil, &b)
-	return b, err
+	return get[api.Reservations](ctx, c, "/v1/reserved", query)
 }
 
 // Earlier returns the sending that a drop with this digest would repeat.
-func (c *Client) Earlier(ctx context.Context, application int64, digest string) (e api.EarlierDrop, err error) {
+func (c *Client) Earlier(ctx context.Context, application int64, digest string) (api.EarlierDrop, error) {
 	query := url.Values{"digest": {digest}}
 	setNumber(query, "application", application)
-	err = c.do(ctx, http.MethodGet, "/v1/earlier", query, nil, &e)
-	return e, err
+	return get[api.EarlierDrop](ctx, c, "/v1/earlier", query)
 }
 
 type counted struct {
@@ -144,22 +144,19 @@ type counted struct {
 
 // AddOptOuts adds opt-outs and returns how many were new.
 func (c *Client) AddOptOuts(ctx context.Context, list []api.OptOut) (int, error) {
-	var n counted
-	err := c.do(ctx, http.MethodPost, "/v1/suppressions", nil, list, &n)
+	n, err := post[counted](ctx, c, "/v1/suppressions", list)
 	return n.Count, err
 }
 
 // RemoveOptOuts removes opt-outs and returns how many it found.
 func (c *Client) RemoveOptOuts(ctx context.Context, list []api.OptOut) (int, error) {
-	var n counted
-	err := c.do(ctx, http.MethodPost, "/v1/suppressions/remove", nil, list, &n)
+	n, err := post[counted](ctx, c, "/v1/suppressions/remove", list)
 	return n.Count, err
 }
 
 // Forget removes a contact from the store and the folders, and keeps it suppressed.
-func (c *Client) Forget(ctx context.Context, contact string) (done api.Forgotten, err error) {
-	err = c.do(ctx, http.MethodPost, "/v1/forget", nil, forgetRequest{contact}, &done)
-	return done, err
+func (c *Client) Forget(ctx context.Context, contact string) (api.Forgotten, error) {
+	return post[api.Forgotten](ctx, c, "/v1/forget", forgetRequest{contact})
 }
 
 // OptOuts calls yield for every opt-out of the application, or of all for 0.
@@ -197,38 +194,34 @@ func (c *Client) ImportOptOuts(ctx context.Context, application int64, csv io.Re
 }
 
 // Status describes the daemon now.
-func (c *Client) Status(ctx context.Context) (s api.Status, err error) {
-	err = c.do(ctx, http.MethodGet, "/v1/status", nil, nil, &s)
-	return s, err
+func (c *Client) Status(ctx context.Context) (api.Status, error) {
+	return get[api.Status](ctx, c, "/v1/status", nil)
 }
 
 // Doctor runs the daemon's own checks; deep also reads the whole store.
-func (c *Client) Doctor(ctx context.Context, deep bool) (list []api.Finding, err error) {
-	err = c.do(ctx, http.MethodGet, "/v1/doctor", url.Values{"deep": {strconv.FormatBool(deep)}}, nil, &list)
-	return list, err
+func (c *Client) Doctor(ctx context.Context, deep bool) ([]api.Finding, error) {
+	return get[[]api.Finding](ctx, c, "/v1/doctor", url.Values{"deep": {strconv.FormatBool(deep)}})
 }
 
 // Templates returns the message templates that the channels' receivers have.
-func (c *Client) Templates(ctx context.Context, application int64, channel string) (list []api.ChannelTemplates, err error) {
+func (c *Client) Templates(ctx context.Context, application int64, channel string) ([]api.ChannelTemplates, error) {
 	query := url.Values{}
 	setNumber(query, "application", application)
 	if channel != "" {
 		query.Set("channel", channel)
 	}
-	err = c.do(ctx, http.MethodGet, "/v1/templates", query, nil, &list)
-	return list, err
+	return get[[]api.ChannelTemplates](ctx, c, "/v1/templates", query)
 }
 
 // Audit returns the audit trail, newest first. The sending's id may be shortened.
-func (c *Client) Audit(ctx context.Context, since time.Time, sending string, limit int) (list []api.AuditEntry, err error) {
+func (c *Client) Audit(ctx context.Context, since time.Time, sending string, limit int) ([]api.AuditEntry, error) {
 	query := url.Values{}
 	setInstant(query, "since", since)
 	if sending != "" {
 		query.Set("sending", sending)
 	}
 	setNumber(query, "limit", int64(limit))
-	err = c.do(ctx, http.MethodGet, "/v1/audit", query, nil, &list)
-	return list, err
+	return get[[]api.AuditEntry](ctx, c, "/v1/audit", query)
 }
 
 // Backup writes a consistent copy of the store to w and returns its size. It
@@ -250,15 +243,13 @@ func (c *Client) Backup(ctx context.Context, w io.Writer) (size int64, err error
 }
 
 // Handover ends the daemon in order so that its standby leads.
-func (c *Client) Handover(ctx context.Context) (begun api.Handover, err error) {
-	err = c.do(ctx, http.MethodPost, "/v1/handover", nil, nil, &begun)
-	return begun, err
+func (c *Client) Handover(ctx context.Context) (api.Handover, error) {
+	return post[api.Handover](ctx, c, "/v1/handover", nil)
 }
 
 // Compact makes the daemon return the store's free space to the disk.
-func (c *Client) Compact(ctx context.Context) (done api.Compacted, err error) {
-	err = c.do(ctx, http.MethodPost, "/v1/compact", nil, nil, &done)
-	return done, err
+func (c *Client) Compact(ctx context.Context) (api.Compacted, error) {
+	return post[api.Compacted](ctx, c, "/v1/compact", nil)
 }
 
 // Reload makes the daemon read its configuration again.
@@ -287,13 +278,11 @@ func names(outcomes []campaign.Outcome) []string {
 }
 
 // SendTest sends one message immediately and returns its request and reply.
-func (c *Client) SendTest(ctx context.Context, m api.TestMessage) (r api.TestResult, err error) {
-	err = c.do(ctx, http.MethodPost, "/v1/send-test", nil, m, &r)
-	return r, err
+func (c *Client) SendTest(ctx context.Context, m api.TestMessage) (api.TestResult, error) {
+	return post[api.TestResult](ctx, c, "/v1/send-test", m)
 }
 
 // LoginCode returns an address of the dashboard that logs in once.
-func (c *Client) LoginCode(ctx context.Context) (code api.LoginCode, err error) {
-	err = c.do(ctx, http.MethodPost, "/v1/login-code", nil, nil, &code)
-	return code, err
+func (c *Client) LoginCode(ctx context.Context) (api.LoginCode, error) {
+	return post[api.LoginCode](ctx, c, "/v1/login-code", nil)
 }

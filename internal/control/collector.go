@@ -39,16 +39,20 @@ type collector struct {
 	lag       *prometheus.Desc
 
 	replication replicationCollector
+
+	all []*prometheus.Desc // the above, but those of replication
 }
 
 // scrapeTimeout limits Status; Prometheus scrapes again anyway.
 const scrapeTimeout = 5 * time.Second
 
 func newCollector(service Service) *collector {
+	var all []*prometheus.Desc
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("campaignd_"+name, help, labels, nil)
+		all = append(all, prometheus.NewDesc("campaignd_"+name, help, labels, nil))
+		return all[len(all)-1]
 	}
-	return &collector{
+	c := &collector{
 		service: service, replication: newReplicationCollector(),
 		up:      desc("up", "1 if the daemon could report its status."),
 		build:   desc("build_info", "Always 1; the label is the running version.", "version"),
@@ -74,12 +78,13 @@ func newCollector(service Service) *collector {
 		places:    desc("channel_worker_places", "Messages that the workers of the channel can send at once. Only where workers send.", "application", "channel"),
 		lag:       desc("worker_answers_waiting", "Answers of workers in NATS that the hub hasn't read yet. Only with [nats]."),
 	}
+	c.all = all
+	return c
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.up, c.build, c.started, c.config, c.sendings, c.queue, c.inFlight, c.held, c.state,
-		c.rate, c.reserved, c.capacity, c.waiting, c.broken, c.store, c.free, c.disk, c.connected, c.workers, c.places, c.lag} {
+	for _, d := range c.all {
 		to <- d
 	}
 	c.replication.Describe(to)

@@ -14,10 +14,7 @@ import (
 
 func (s *Server) getStatus(w http.ResponseWriter, r *http.Request) error {
 	status, err := s.service.Status(r.Context())
-	if err != nil {
-		return err
-	}
-	return s.reply(w, status)
+	return s.reply(w, status, err)
 }
 
 func (s *Server) getSendings(w http.ResponseWriter, r *http.Request) error {
@@ -28,10 +25,7 @@ func (s *Server) getSendings(w http.ResponseWriter, r *http.Request) error {
 		return p.err
 	}
 	found, err := s.service.Sendings(r.Context(), f)
-	if err != nil {
-		return err
-	}
-	return s.reply(w, nonNil(found))
+	return s.reply(w, nonNil(found), err)
 }
 
 // nonNil returns list, or an empty list for nil: JSON then has [] instead of null.
@@ -53,14 +47,11 @@ func (s *Server) getSending(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	details, err := s.service.Sending(r.Context(), id)
-	if err != nil {
-		return err
-	}
 	details.Slices = nonNil(details.Slices)
 	if partnerOf(r) != "" {
 		details.Folder = "" // a path of this machine
 	}
-	return s.reply(w, details)
+	return s.reply(w, details, err)
 }
 
 // change turns pause, resume or cancel into an action.
@@ -71,19 +62,13 @@ func (s *Server) change(do func(context.Context, campaign.ID, string) (api.Chang
 			return err
 		}
 		change, err := do(r.Context(), id, who(r))
-		if err != nil {
-			return err
-		}
-		return s.reply(w, change)
+		return s.reply(w, change, err)
 	}
 }
 
 func (s *Server) postResumeAll(w http.ResponseWriter, r *http.Request) error {
 	changes, err := s.service.ResumeAll(r.Context(), who(r))
-	if err != nil {
-		return err
-	}
-	return s.reply(w, nonNil(changes))
+	return s.reply(w, nonNil(changes), err)
 }
 
 func (s *Server) postResumeChannel(w http.ResponseWriter, r *http.Request) error {
@@ -95,10 +80,7 @@ func (s *Server) postResumeChannel(w http.ResponseWriter, r *http.Request) error
 		return api.Invalidf("channelType is required")
 	}
 	resumed, err := s.service.ResumeChannel(r.Context(), body, who(r))
-	if err != nil {
-		return err
-	}
-	return s.reply(w, nonNil(resumed))
+	return s.reply(w, nonNil(resumed), err)
 }
 
 func resendOutcomes() []api.ResendOutcome {
@@ -123,10 +105,7 @@ func (s *Server) postResend(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	resent, err := s.service.Resend(r.Context(), id, body.Outcomes, body.DryRun == nil || *body.DryRun, who(r))
-	if err != nil {
-		return err
-	}
-	return s.reply(w, resent)
+	return s.reply(w, resent, err)
 }
 
 func (s *Server) postReschedule(w http.ResponseWriter, r *http.Request) error {
@@ -142,11 +121,8 @@ func (s *Server) postReschedule(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	moved, err := s.service.Reschedule(r.Context(), id, body, who(r))
-	if err != nil {
-		return err
-	}
 	moved.Slices = nonNil(moved.Slices)
-	return s.reply(w, moved)
+	return s.reply(w, moved, err)
 }
 
 func (s *Server) getResults(w http.ResponseWriter, r *http.Request) error {
@@ -171,15 +147,12 @@ func (s *Server) getTimeline(w http.ResponseWriter, r *http.Request) error {
 		return p.err
 	}
 	timeline, err := s.service.Timeline(r.Context(), application, limit)
-	if err != nil {
-		return err
-	}
 	timeline.Applications = nonNil(timeline.Applications)
 	for i := range timeline.Applications {
 		a := &timeline.Applications[i]
 		a.Slots, a.Sendings = nonNil(a.Slots), nonNil(a.Sendings)
 	}
-	return s.reply(w, timeline)
+	return s.reply(w, timeline, err)
 }
 
 func (s *Server) getReserved(w http.ResponseWriter, r *http.Request) error {
@@ -192,11 +165,8 @@ func (s *Server) getReserved(w http.ResponseWriter, r *http.Request) error {
 		return api.Invalidf("application, from and until are required, and from must be before until")
 	}
 	bookings, err := s.service.Reserved(r.Context(), application, from, until)
-	if err != nil {
-		return err
-	}
 	bookings.Slots = nonNil(bookings.Slots)
-	return s.reply(w, bookings)
+	return s.reply(w, bookings, err)
 }
 
 func (s *Server) getEarlier(w http.ResponseWriter, r *http.Request) error {
@@ -210,16 +180,10 @@ func (s *Server) getEarlier(w http.ResponseWriter, r *http.Request) error {
 		return api.Invalidf("application and digest are required; digest is the drop's SHA-256 in hexadecimal")
 	}
 	earlier, err := s.service.Earlier(r.Context(), application, digest)
-	if err != nil {
-		return err
-	}
-	return s.reply(w, earlier)
+	return s.reply(w, earlier, err)
 }
 
 func (s *Server) postHandover(w http.ResponseWriter, r *http.Request) error {
 	begun, err := s.service.Handover(r.Context(), who(r))
-	if err != nil {
-		return err
-	}
-	return s.reply(w, begun)
+	return s.reply(w, begun, err)
 }

@@ -57,10 +57,7 @@ func (s *Server) suppress(do func(context.Context, []api.OptOut, string) (int, e
 			}
 		}
 		n, err := do(r.Context(), list, who(r))
-		if err != nil {
-			return err
-		}
-		return s.reply(w, counted{n})
+		return s.reply(w, counted{n}, err)
 	}
 }
 
@@ -78,10 +75,7 @@ func (s *Server) postForget(w http.ResponseWriter, r *http.Request) error {
 		return api.Invalidf("contactCode is empty: name the contact to forget")
 	}
 	forgotten, err := s.service.Forget(r.Context(), request.ContactCode, who(r))
-	if err != nil {
-		return err
-	}
-	return s.reply(w, forgotten)
+	return s.reply(w, forgotten, err)
 }
 
 func (s *Server) postImport(w http.ResponseWriter, r *http.Request) error {
@@ -95,10 +89,7 @@ func (s *Server) postImport(w http.ResponseWriter, r *http.Request) error {
 	}
 	body := &piecewiseReader{r: http.MaxBytesReader(w, r.Body, maxImport), control: http.NewResponseController(w)}
 	imported, err := s.service.ImportOptOuts(r.Context(), application, body, who(r))
-	if err != nil {
-		return err
-	}
-	return s.reply(w, imported)
+	return s.reply(w, imported, err)
 }
 
 func (s *Server) getAudit(w http.ResponseWriter, r *http.Request) error {
@@ -116,10 +107,7 @@ func (s *Server) getAudit(w http.ResponseWriter, r *http.Request) error {
 		f.Sending = id
 	}
 	entries, err := s.service.Audit(r.Context(), f)
-	if err != nil {
-		return err
-	}
-	return s.reply(w, nonNil(entries))
+	return s.reply(w, nonNil(entries), err)
 }
 
 func (s *Server) getDoctor(w http.ResponseWriter, r *http.Request) error {
@@ -129,10 +117,7 @@ func (s *Server) getDoctor(w http.ResponseWriter, r *http.Request) error {
 		return p.err
 	}
 	findings, err := s.service.Doctor(r.Context(), deep)
-	if err != nil {
-		return err
-	}
-	return s.reply(w, nonNil(findings))
+	return s.reply(w, nonNil(findings), err)
 }
 
 func (s *Server) getBackup(w http.ResponseWriter, r *http.Request) error {
@@ -151,17 +136,11 @@ func (s *Server) getBackup(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) postCompact(w http.ResponseWriter, r *http.Request) error {
 	done, err := s.service.Compact(r.Context(), who(r))
-	if err != nil {
-		return err
-	}
-	return s.reply(w, done)
+	return s.reply(w, done, err)
 }
 
 func (s *Server) postReload(w http.ResponseWriter, r *http.Request) error {
-	if err := s.service.Reload(r.Context(), who(r)); err != nil {
-		return err
-	}
-	return s.reply(w, struct{}{})
+	return s.reply(w, struct{}{}, s.service.Reload(r.Context(), who(r)))
 }
 
 // postSendTest answers only over the socket: access to HTTP doesn't imply the right to send to anybody.
@@ -177,10 +156,7 @@ func (s *Server) postSendTest(w http.ResponseWriter, r *http.Request) error {
 		return api.Invalidf("applicationId, channelType, campaignId, contactCode and message are required")
 	}
 	result, err := s.service.SendTest(r.Context(), m, who(r))
-	if err != nil {
-		return err
-	}
-	return s.reply(w, result)
+	return s.reply(w, result, err)
 }
 
 func (s *Server) getTemplates(w http.ResponseWriter, r *http.Request) error {
@@ -191,8 +167,5 @@ func (s *Server) getTemplates(w http.ResponseWriter, r *http.Request) error {
 		return p.err
 	}
 	list, err := s.service.Templates(r.Context(), application, channel)
-	if err != nil {
-		return err
-	}
-	return s.reply(w, nonNil(list))
+	return s.reply(w, nonNil(list), err)
 }

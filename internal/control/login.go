@@ -69,7 +69,7 @@ func (s *Server) postLoginCode(w http.ResponseWriter, r *http.Request) error {
 		return api.Unavailablef("there are %d unused login codes; each expires after %s", maxCodes, codeLength)
 	}
 	address := url.URL{Scheme: "http", Host: reachable(s.webAddress), Path: PathLogin, RawQuery: "code=" + code}
-	return s.reply(w, api.LoginCode{Address: address.String(), ExpiresAt: now.Add(codeLength).UTC().Truncate(time.Second)})
+	return s.reply(w, api.LoginCode{Address: address.String(), ExpiresAt: now.Add(codeLength).UTC().Truncate(time.Second)}, nil)
 }
 
 // reachable replaces an address that means every interface with one that a browser can open.

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -52,68 +53,37 @@ type channelMetrics struct {
 // NewMetrics creates the metrics and registers them. It fails if the registry has
 // them already.
 func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
-	channel := []string{"application", "channel"}
-	m := &Metrics{
-		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "campaignd_messages_total",
-			Help: "Messages that reached a final outcome. A message that is resent counts again.",
-		}, append(channel, "outcome")),
-		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "campaignd_retries_total",
-			Help: "Failed attempts that will be repeated.",
-		}, channel),
-		lateness: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "campaignd_lateness_seconds",
-			Help:    "Delay between a message's due time and its first attempt.",
-			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200},
-		}, channel),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "campaignd_send_duration_seconds",
-			Help:    "Time that a channel took to answer an attempt.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
-		}, channel),
-		rows: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "campaignd_rows_total",
-			Help: "Data rows of checked drops by result: accepted, rejected or duplicate.",
-		}, []string{"application", "result"}),
-		drops: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "campaignd_drops_total",
-			Help: "Drops, counted at each state that they reach.",
-		}, []string{"state"}),
-		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "campaignd_deliveries_total",
-			Help: "Messages that a provider accepted and then reported as delivered, read or failed. A message that was delivered and then read counts as both.",
-		}, []string{"application", "delivery"}),
-		refused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "campaignd_webhooks_refused_total",
-			Help: "Calls of /hooks/ that were refused: without a valid signature or verify token, unreadable, or not recorded because the store could not be written.",
-		}),
-		ignored: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "campaignd_webhook_events_ignored_total",
-			Help: "Events of signed calls of /hooks/ that had no effect, by reason: status and preference (not understood), message (not understood, or not from a contact), other_number, other.",
-		}, []string{"reason"}),
-		replies: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "campaignd_replies_total",
-			Help: "Replies of contacts, by result: matched to a sending, or unmatched.",
-		}, []string{"result"}),
-		uploads: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "campaignd_uploads_total",
-			Help: "Uploads over HTTP by their answer: accepted, checking (not decided yet), cut (the body ended early), gone (the client didn't wait for the answer), or the code of the error.",
-		}, []string{"result"}),
-		uploaded: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "campaignd_upload_bytes_total",
-			Help: "Bytes of files and fields in uploads, counted when an upload ends, however it ends.",
-		}),
-		notices: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "campaignd_notices_total",
-			Help: "Requests to notify_url by result: delivered, retried (it failed and will be repeated) or given_up.",
-		}, []string{"result"}),
+	var err error
+	register := func(c prometheus.Collector) { err = errors.Join(err, registry.Register(c)) }
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "campaignd_" + name, Help: help}, labels)
+		register(c)
+		return c
 	}
-	for _, c := range []prometheus.Collector{m.messages, m.retries, m.lateness, m.duration, m.rows, m.drops, m.deliveries, m.refused, m.ignored, m.replies,
-		m.uploads, m.uploaded, m.notices} {
-		if err := registry.Register(c); err != nil {
-			return nil, fmt.Errorf("register metrics: %w", err)
-		}
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "campaignd_" + name, Help: help, Buckets: buckets}, labels)
+		register(h)
+		return h
+	}
+	m := &Metrics{
+		messages: counter("messages_total", "Messages that reached a final outcome. A message that is resent counts again.", "application", "channel", "outcome"),
+		retries:  counter("retries_total", "Failed attempts that will be repeated.", "application", "channel"),
+		lateness: histogram("lateness_seconds", "Delay between a message's due time and its first attempt.",
+			[]float64{.001, .002, .005, .01, .02, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200}, "application", "channel"),
+		duration: histogram("send_duration_seconds", "Time that a channel took to answer an attempt.",
+			[]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}, "application", "channel"),
+		rows:       counter("rows_total", "Data rows of checked drops by result: accepted, rejected or duplicate.", "application", "result"),
+		drops:      counter("drops_total", "Drops, counted at each state that they reach.", "state"),
+		deliveries: counter("deliveries_total", "Messages that a provider accepted and then reported as delivered, read or failed. A message that was delivered and then read counts as both.", "application", "delivery"),
+		refused:    counter("webhooks_refused_total", "Calls of /hooks/ that were refused: without a valid signature or verify token, unreadable, or not recorded because the store could not be written.").WithLabelValues(),
+		ignored:    counter("webhook_events_ignored_total", "Events of signed calls of /hooks/ that had no effect, by reason: status and preference (not understood), message (not understood, or not from a contact), other_number, other.", "reason"),
+		replies:    counter("replies_total", "Replies of contacts, by result: matched to a sending, or unmatched.", "result"),
+		uploads:    counter("uploads_total", "Uploads over HTTP by their answer: accepted, checking (not decided yet), cut (the body ended early), gone (the client didn't wait for the answer), or the code of the error.", "result"),
+		uploaded:   counter("upload_bytes_total", "Bytes of files and fields in uploads, counted when an upload ends, however it ends.").WithLabelValues(),
+		notices:    counter("notices_total", "Requests to notify_url by result: delivered, retried (it failed and will be repeated) or given_up.", "result"),
+	}
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	for _, state := range campaign.States {
 		m.drops.WithLabelValues(string(state)) // starts at 0: rate() needs a first value
@@ -146,8 +116,9 @@ func (m *Metrics) channel(application int64, channelType string) *channelMetrics
 
 // Attempted implements send.Observer.
 func (m *Metrics) Attempted(application int64, channelType string, _ int, lateness, took time.Duration) {
-	m.Lateness(application, channelType, lateness)
-	m.Duration(application, channelType, took)
+	c := m.channel(application, channelType)
+	c.lateness.Observe(max(lateness, 0).Seconds())
+	c.duration.Observe(took.Seconds())
 }
 
 // Recorded implements send.Observer.
@@ -157,26 +128,11 @@ func (m *Metrics) Recorded(application int64, channelType string, o campaign.Out
 	case o == campaign.Retrying:
 		m.channel(application, channelType).retries.Add(float64(n))
 	case o.Final():
-		m.Outcome(application, channelType, o, uint64(n))
+		m.channel(application, channelType).outcomes[o].Add(float64(n))
 	}
 }
 
 func applicationLabel(id int64) string { return strconv.FormatInt(id, 10) }
-
-// Outcome counts n messages that reached the final outcome o.
-func (m *Metrics) Outcome(application int64, channelType string, o campaign.Outcome, n uint64) {
-	m.channel(application, channelType).outcomes[o].Add(float64(n))
-}
-
-// Lateness records the delay between a message's due time and its first attempt.
-func (m *Metrics) Lateness(application int64, channelType string, late time.Duration) {
-	m.channel(application, channelType).lateness.Observe(max(late, 0).Seconds())
-}
-
-// Duration records the time that a channel took to answer an attempt.
-func (m *Metrics) Duration(application int64, channelType string, took time.Duration) {
-	m.channel(application, channelType).duration.Observe(took.Seconds())
-}
 
 // Rows counts the rows of a checked drop.
 func (m *Metrics) Rows(application int64, rows campaign.RowCounts) {

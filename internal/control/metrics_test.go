@@ -22,8 +22,8 @@ func TestMetrics(t *testing.T) {
 		t.Error("the same metrics were registered twice")
 	}
 	start(t, &fake{}, control.Options{Registry: registry})
-	m.Outcome(1, "cloud_api", campaign.Sent, 5)
-	m.Outcome(1, "cloud_api", campaign.Failed, 2)
+	m.Recorded(1, "cloud_api", campaign.Sent, 5)
+	m.Recorded(1, "cloud_api", campaign.Failed, 2)
 	m.Recorded(1, "cloud_api", campaign.Sent, 1)
 	m.Recorded(1, "cloud_api", campaign.Pending, 9) // given back: nothing happened
 	m.Recorded(1, "cloud_api", campaign.Retrying, 3)

@@ -40,15 +40,6 @@ func RunProbe(ctx context.Context, opts Options, ready func(context.Context) []a
 	web.ConnContext = withConn
 	s.log.Info("listening", "http", listener.Addr().String())
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		if err := web.Serve(limiter); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve %s: %w", listener.Addr(), err)
-		}
-		return nil
-	})
-	group.Go(func() error {
-		<-ctx.Done()
-		return end(web)
-	})
+	serve(ctx, group, web, limiter)
 	return group.Wait()
 }

@@ -186,8 +186,11 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	s.encode(w, map[string]*api.Error{"error": answer})
 }
 
-// reply answers with v.
-func (s *Server) reply(w http.ResponseWriter, v any) error {
+// reply answers with v, or returns err.
+func (s *Server) reply(w http.ResponseWriter, v any, err error) error {
+	if err != nil {
+		return err
+	}
 	w.Header().Set("Content-Type", typeJSON)
 	s.encode(w, v)
 	return nil

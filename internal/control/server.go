@@ -117,16 +117,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 	group, ctx := errgroup.WithContext(ctx)
 	for server, listener := range servers {
-		group.Go(func() error {
-			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-				return fmt.Errorf("serve %s: %w", listener.Addr(), err)
-			}
-			return nil
-		})
-		group.Go(func() error {
-			<-ctx.Done()
-			return end(server)
-		})
+		serve(ctx, group, server, listener)
 	}
 	if s.opts.OnListen != nil {
 		s.opts.OnListen(s.opts.Socket, s.webAddress)
@@ -149,6 +140,20 @@ func register(registry *prometheus.Registry, metrics ...prometheus.Collector) (u
 		registered = append(registered, m)
 	}
 	return unregister, nil
+}
+
+// serve lets a server answer as a part of group until ctx ends.
+func serve(ctx context.Context, group *errgroup.Group, server *http.Server, listener net.Listener) {
+	group.Go(func() error {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve %s: %w", listener.Addr(), err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		return end(server)
+	})
 }
 
 // end waits for a server's requests and aborts those that take too long.

@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -34,23 +33,13 @@ func RunStandby(ctx context.Context, opts Options, standby Standby) error {
 	defer socket.remove()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.answer(func(w http.ResponseWriter, _ *http.Request) error {
-		return s.reply(w, standby.Status())
+		return s.reply(w, standby.Status(), nil)
 	}))
 	mux.HandleFunc("/", s.answer(func(http.ResponseWriter, *http.Request) error {
 		return api.Unavailablef("this process doesn't lead: %s", standby.Elsewhere())
 	}))
-	server := s.httpServer(mux)
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		if err := server.Serve(limitSocket(socket.listener, s.log)); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve %q: %w", socket.path, err)
-		}
-		return nil
-	})
-	group.Go(func() error {
-		<-ctx.Done()
-		return end(server)
-	})
+	serve(ctx, group, s.httpServer(mux), limitSocket(socket.listener, s.log))
 	if opts.Listen != "" {
 		opts.Registry = prometheus.NewRegistry()
 		if err := opts.Registry.Register(newStandbyCollector(standby)); err != nil {
