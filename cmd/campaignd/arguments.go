@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"campaignd/internal/api"
 	"campaignd/internal/source"
 )
 
@@ -79,6 +79,9 @@ func knownCommand(root *cobra.Command, args []string) error {
 	}
 	var names []string
 	for _, c := range root.Commands() {
+		if slices.Contains(c.SuggestFor, args[0]) {
+			return fmt.Errorf("unknown command %q; did you mean %q?", args[0], c.Name())
+		}
 		if c.IsAvailableCommand() || c.Name() == "help" {
 			names = append(names, c.Name())
 		}
@@ -104,27 +107,4 @@ func flagError(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("found --%s=%s, want true or false", e.GetFlag().Name, e.GetValue())
 	}
 	return err
-}
-
-// completeSending completes the ids of recent sendings, each with its name. It
-// offers nothing when no daemon is running.
-func (env *environment) completeSending(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	c, err := env.client()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	defer c.Close()
-	const recent = 50
-	found, err := c.Sendings(cmd.Context(), api.Filter{Limit: recent})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var offers []cobra.Completion
-	for _, s := range found {
-		offers = append(offers, cobra.CompletionWithDesc(string(s.ID), printable(fmt.Sprintf("%s, %s", s.Name, s.State))))
-	}
-	return offers, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 }

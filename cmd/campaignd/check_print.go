@@ -65,7 +65,7 @@ func (c *checked) accepted(b *strings.Builder, zone *time.Location) {
 		fmt.Fprintf(b, "Not sent: %s rejected, %s.\n", display.Number(s.Rows.Rejected), display.Amount(s.Rows.Duplicate, "duplicate"))
 	}
 	if s.DryRun {
-		b.WriteString("The sidecar requests a dry run: nothing would be sent.\n")
+		b.WriteString("The schedule requests a dry run: nothing would be sent.\n")
 	}
 	due := s.ScheduledAt.In(zone).Format("Mon 2 Jan 2006 15:04:05 MST")
 	if zone != time.UTC {

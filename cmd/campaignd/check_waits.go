@@ -28,6 +28,9 @@ type givenFiles struct {
 // sortFiles sorts the files of a check. All of them must be there.
 func sortFiles(in *config.Inbox, paths []string) (*givenFiles, error) {
 	g := &givenFiles{in: in}
+	if files := slices.DeleteFunc(slices.Clone(paths), isNote); len(files) > 0 {
+		paths = files
+	}
 	for _, path := range paths {
 		if err := isFile(path); err != nil {
 			return nil, exitError{exitUsage, err}
@@ -57,6 +60,9 @@ func sortFiles(in *config.Inbox, paths []string) (*givenFiles, error) {
 	}
 	return g, nil
 }
+
+// isNote reports whether a file is a note of campaignd's. A pattern such as spring.* matches it too.
+func isNote(path string) bool { return strings.HasSuffix(path, watch.NoteExtension) }
 
 func baseNames(paths []string) (names []string) {
 	for _, path := range paths {

@@ -89,7 +89,7 @@ can't be used follow with their errors.`,
 
 func printCampaigns(env *environment, list []campaignSummary, broken campaign.Problems) error {
 	if len(list) == 0 {
-		env.printf("There is no campaign.\n")
+		env.printf("There are no campaigns.\n")
 	} else {
 		g := grid{header: []string{"application", "id", "title", "state", "channels", "messages", "variables"}, right: []int{0, 1, 5}, wrap: 3, drop: []int{5, 4, 6}}
 		for _, s := range list {

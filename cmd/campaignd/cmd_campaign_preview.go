@@ -25,8 +25,9 @@ func newCampaignPreviewCmd(env *environment) *cobra.Command {
 first ones, or those of one row. FILES are the CSV and its layout; a sidecar is ignored.
 Rows are counted from 1, without the header. Exit status 3: the drop would be rejected, or
 the row isn't sent.`,
-		Example: "  campaignd campaign preview 7 spring.csv spring.layout.json\n  campaignd campaign preview 7 --row 3 spring.*",
-		Args:    given(2, unlimited, "name one campaign by its id, and the files of a drop"),
+		Example:           "  campaignd campaign preview 7 spring.csv spring.layout.json\n  campaignd campaign preview 7 --row 3 spring.*",
+		Args:              given(2, unlimited, "name one campaign by its id, and the files of a drop"),
+		ValidArgsFunction: env.completeCampaign,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := parseCampaignID(args[0])
 			if err != nil {

@@ -30,8 +30,9 @@ func newCampaignShowCmd(env *environment) *cobra.Command {
 		Short: "Show a campaign and its messages",
 		Long: `Shows a campaign: its channels, its variables, and its messages as recipients will see
 them, with {{variables}} where their values go. "campaign preview" fills them in.`,
-		Example: "  campaignd campaign show 7",
-		Args:    given(1, 1, "name one campaign by its id"),
+		Example:           "  campaignd campaign show 7",
+		Args:              given(1, 1, "name one campaign by its id"),
+		ValidArgsFunction: env.completeCampaign,
 		RunE: func(_ *cobra.Command, args []string) error {
 			id, err := parseCampaignID(args[0])
 			if err != nil {

@@ -8,8 +8,9 @@ import (
 
 func newCancelCmd(env *environment) *cobra.Command {
 	return &cobra.Command{
-		Use:   "cancel SENDING",
-		Short: "End a sending for good",
+		Use:        "cancel SENDING",
+		SuggestFor: []string{"delete", "abort"},
+		Short:      "End a sending for good",
 		Long: `Ends a sending for good. Messages that are not sent yet are never sent, its slots
 are free at once, and its folder moves to failed/ with the reports. This can't be
 undone. To send the campaign after all, drop its files again.`,

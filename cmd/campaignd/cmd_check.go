@@ -21,8 +21,9 @@ import (
 func newCheckCmd(env *environment) *cobra.Command {
 	var inbox string
 	cmd := &cobra.Command{
-		Use:   "check FILES...",
-		Short: "Check a drop without sending it",
+		Use:        "check FILES...",
+		SuggestFor: []string{"plan", "validate"},
+		Short:      "Check a drop without sending it",
 		Long: `Checks the files of one drop as the daemon would: layout, sidecar, campaign and
 every row. It prints when the drop would be sent and its first messages, or every
 error. Nothing is stored, moved or sent. If files are missing, or one has nearly the right

@@ -12,9 +12,10 @@ import (
 
 func newConfigCmd(env *environment) *cobra.Command {
 	return subcommands(&cobra.Command{
-		Use:     "config",
-		Short:   "Check, show or reload the configuration",
-		Example: "  campaignd config check\n  campaignd config show\n  campaignd config reload",
+		Use:        "config",
+		SuggestFor: []string{"reload"},
+		Short:      "Check, show or reload the configuration",
+		Example:    "  campaignd config check\n  campaignd config show\n  campaignd config reload",
 	}, newConfigCheckCmd(env), newConfigShowCmd(env), newConfigReloadCmd(env))
 }
 

@@ -19,8 +19,9 @@ import (
 func newDropCmd(env *environment) *cobra.Command {
 	o := dropOptions{}
 	cmd := &cobra.Command{
-		Use:   "drop FILE --campaign ID",
-		Short: "Check a CSV, show what would be sent, ask, and drop it",
+		Use:        "drop FILE --campaign ID",
+		SuggestFor: []string{"send", "upload"},
+		Short:      "Check a CSV, show what would be sent, ask, and drop it",
 		Long: `Drops a CSV, or an .xlsx or .csv.gz, by hand. It checks the file as the daemon would, shows the first messages as
 their recipients will see them and when they go, and asks. Then it writes the sidecar, with
 the file's SHA-256, and puts everything into the inbox. With --wait it follows the sending

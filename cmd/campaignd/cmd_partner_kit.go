@@ -122,8 +122,12 @@ func (k *partnerKit) inbox(cfg *config.Config) (*config.Inbox, error) {
 			}
 		}
 	}
-	if len(found) != 1 {
-		return nil, usage("%q is the name of %d inboxes, want one; there are: %s", k.name, len(found), strings.Join(paths, ", "))
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return nil, usage("no inbox has %q in its path; there are: %s", k.name, strings.Join(paths, ", "))
+	default:
+		return nil, usage("%d inboxes have %q in their paths: want one; there are: %s", len(found), k.name, strings.Join(paths, ", "))
 	}
-	return found[0], nil
 }

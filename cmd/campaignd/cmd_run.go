@@ -21,8 +21,9 @@ import (
 func newRunCmd(env *environment) *cobra.Command {
 	var standby bool
 	cmd := &cobra.Command{
-		Use:   "run",
-		Short: "Run the daemon",
+		Use:        "run",
+		SuggestFor: []string{"start", "serve", "daemon"},
+		Short:      "Run the daemon",
 		Long: `Runs the daemon until it receives SIGTERM or SIGINT. It then takes nothing new,
 finishes and records the messages in flight within stop_timeout, and exits. A second
 signal aborts it; the next start repairs the state. SIGHUP reloads the configuration;

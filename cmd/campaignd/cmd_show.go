@@ -70,7 +70,7 @@ func printDetails(env *environment, d api.Details) error {
 		[2]string{"finished", env.instant(d.FinishedAt)},
 		[2]string{"next slice", env.instant(d.NextSliceAt)},
 		[2]string{"expected end", env.instant(d.EstimatedEnd)},
-		[2]string{"rows", rowsText(d.Recipients)},
+		[2]string{"rows", rowsText(d.State, d.Recipients)},
 		[2]string{"messages", messagesText(d.Sending)},
 		[2]string{"csv", csvText(d.CSV)},
 	)
@@ -97,7 +97,6 @@ func messagesText(s api.Sending) string {
 	return fmt.Sprintf("%s planned, %s done", display.Number(s.Messages.Planned), percentText(s.Percent))
 }
 
-// waitText describes a wait, "" if there is none.
 // reasonTexts returns the reason for a sending's state and what it waits for. If both are the same, as of a
 // held or paused one, only reason is returned, with its times.
 func (env *environment) reasonTexts(s api.Sending) (reason, wait string) {
@@ -107,6 +106,7 @@ func (env *environment) reasonTexts(s api.Sending) (reason, wait string) {
 	return s.Reason, wait
 }
 
+// waitText describes a wait, "" if there is none.
 func (env *environment) waitText(w *campaign.WaitsFor) string {
 	if w == nil {
 		return ""
@@ -125,11 +125,16 @@ func (env *environment) reasonText(reason string, since time.Time, next string, 
 	return reason
 }
 
-func rowsText(r campaign.RowCounts) string {
+// rowsText counts rows. No row of a rejected drop was accepted, but some may be good.
+func rowsText(state campaign.State, r campaign.RowCounts) string {
 	if r.Total == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s: %s accepted, %s rejected, %s duplicate", display.Number(r.Total), display.Number(r.Accepted), display.Number(r.Rejected), display.Number(r.Duplicate))
+	accepted := "accepted"
+	if state == campaign.StateRejected {
+		accepted = "good"
+	}
+	return fmt.Sprintf("%s: %s %s, %s rejected, %s duplicate", display.Number(r.Total), display.Number(r.Accepted), accepted, display.Number(r.Rejected), display.Number(r.Duplicate))
 }
 
 func csvText(c campaign.CSVInfo) string {

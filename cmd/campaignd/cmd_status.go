@@ -16,8 +16,9 @@ import (
 func newStatusCmd(env *environment) *cobra.Command {
 	q := statusQuery{}
 	cmd := &cobra.Command{
-		Use:   "status",
-		Short: "Show the daemon's state and its active sendings",
+		Use:        "status",
+		SuggestFor: []string{"list", "ls", "sendings"},
+		Short:      "Show the daemon's state and its active sendings",
 		Long: `Shows the daemon's inboxes, its channels, what is held and why, and the active
 sendings, the newest 50 of them unless --limit says otherwise. When nothing is active it
 shows the last five that ended. --all lists ended sendings, too; --state, --application

@@ -23,15 +23,25 @@ func newVersionCmd(env *environment) *cobra.Command {
 		Example: "  campaignd version",
 		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(*cobra.Command, []string) error {
-			v := versionAnswer{version, commit, date, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+			v := thisVersion()
 			if env.json {
 				return env.printJSON(v)
 			}
-			built := ""
-			if v.Commit != "" {
-				built = fmt.Sprintf("commit %s of %s, ", v.Commit, v.Date)
-			}
-			return env.printf("campaignd %s (%s%s, %s)\n", v.Version, built, v.Go, v.System)
+			return env.printf("%s", v)
 		},
 	}
+}
+
+// String returns the line that "version" and --version print.
+func (v versionAnswer) String() string {
+	built := ""
+	if v.Commit != "" {
+		built = fmt.Sprintf("commit %s of %s, ", v.Commit, v.Date)
+	}
+	return fmt.Sprintf("campaignd %s (%s%s, %s)\n", v.Version, built, v.Go, v.System)
+}
+
+// thisVersion describes the running binary.
+func thisVersion() versionAnswer {
+	return versionAnswer{version, commit, date, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
 }

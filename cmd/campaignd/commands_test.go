@@ -259,6 +259,8 @@ func TestSmallWords(t *testing.T) {
 	for got, want := range map[string]string{
 		display.Number(0): "0", display.Number(999): "999", display.Number(1000): "1,000", display.Number(-1234567): "-1,234,567",
 		bytesText(1023): "1023 B", bytesText(1 << 20): "1.0 MiB", bytesText(5 << 40): "5.0 TiB",
+		doneText(api.Sending{Drop: api.Drop{State: campaign.StateRejected}, Percent: 100}):                                                                                              "",
+		rowsText(campaign.StateRejected, campaign.RowCounts{Total: 2, Accepted: 2}):                                                                                                     "2: 2 good, 0 rejected, 0 duplicate",
 		doneText(api.Sending{Drop: api.Drop{State: campaign.StateCompleted, Messages: api.Messages{Planned: 3, Sent: 3}}, Percent: 100}):                                                "100.0%",
 		doneText(api.Sending{Drop: api.Drop{State: campaign.StateCompleted, Messages: api.Messages{Planned: 3, Sent: 3}}, Percent: 100, Delivery: &campaign.DeliveryCounts{Failed: 2}}): "3 of 3 sent, 2 not delivered",
 		percentText(99.99): "99.9%", percentText(100): "100.0%", percentText(0): "0.0%",

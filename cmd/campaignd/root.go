@@ -6,8 +6,9 @@ import (
 
 const rootHelp = `campaignd sends campaigns that are dropped as files.
 
-"campaignd run" is the daemon. "check", "campaign", "config", "version" and "completion"
-work without it. Every other command talks to it over the Unix socket in its state folder.
+"campaignd run" is the daemon. Commands talk to it over the Unix socket in its state
+folder. "check", "campaign", "config check", "config show", "doctor", "drop", "partner",
+"send-test", "version" and "completion" also work without it.
 
 SENDING is an id (20260314-000042), the beginning of one, its number (42), or the
 name of a drop (its newest sending).
@@ -22,6 +23,7 @@ func newRoot(env *environment) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "campaignd",
 		Short:         "Send campaigns that are dropped as files",
+		Version:       version,
 		Long:          rootHelp,
 		SilenceErrors: true, // environment.end prints errors
 		SilenceUsage:  true,
@@ -35,6 +37,8 @@ func newRoot(env *environment) *cobra.Command {
 	root.PersistentFlags().BoolVar(&env.json, "json", false, "print JSON instead of text")
 	root.PersistentFlags().BoolVar(&env.utc, "utc", false, "show times in UTC instead of the application's time zone")
 	root.PersistentFlags().BoolVar(&env.wide, "wide", false, "print every column of a table, however narrow the terminal is")
+	root.SetVersionTemplate(thisVersion().String())
+	root.Flags().Bool("version", false, `print what "campaignd version" prints`)
 	root.SetIn(env.in)
 	root.SetOut(env.out)
 	root.SetErr(env.errw)
@@ -96,6 +100,7 @@ func newRoot(env *environment) *cobra.Command {
 	if help, _, err := root.Find([]string{"help"}); err == nil {
 		help.Run, help.RunE = nil, helpOn
 	}
+	env.completeFlags(root)
 	root.InitDefaultCompletionCmd()
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.Example = "  source <(campaignd completion bash)\n  campaignd completion fish > ~/.config/fish/completions/campaignd.fish"

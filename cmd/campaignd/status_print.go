@@ -112,7 +112,7 @@ func printInboxes(env *environment, s api.Status) error {
 		for _, w := range in.Waits {
 			line := fmt.Sprintf("  %s waits", w.Name)
 			if !w.Since.IsZero() {
-				line += " since " + span(s.Now.Sub(w.Since))
+				line = fmt.Sprintf("  %s has waited %s", w.Name, span(s.Now.Sub(w.Since)))
 			}
 			waits = append(waits, printable(line+": "+w.Reason))
 		}
@@ -181,8 +181,11 @@ func printSendings(env *environment, list []api.Sending) error {
 }
 
 // doneText returns the share of finished messages. Of an ended sending with messages that didn't
-// arrive it returns how many were sent.
+// arrive it returns how many were sent, and of a rejected drop, which never had messages, nothing.
 func doneText(s api.Sending) string {
+	if s.State == campaign.StateRejected {
+		return ""
+	}
 	if s.State.Final() && s.Messages.Sent < s.Messages.Planned+s.Undelivered() {
 		return sentText(s)
 	}

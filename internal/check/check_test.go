@@ -34,7 +34,7 @@ func TestAllErrorsTogether(t *testing.T) {
 			"spring.schedule.json:1:36: campaignId: application 1 has no campaign 70", "spring.csv:4:1: phone: a spreadsheet ruined the number"}},
 		"no application": {ruined, goodLayout, "{\"applicationId\": 9, \"campaignId\": 7,\n\"delay\": \"PP1D\", \"rows\": 4}", []string{
 			"spring.schedule.json:1:19: applicationId: there is no application 9", `spring.schedule.json:2:10: delay: duration "PP1D"`,
-			"spring.schedule.json:2:26: rows: the CSV has 3 data rows, the sidecar promised 4", "spring.csv:4:1: phone: a spreadsheet ruined the number"}},
+			"spring.schedule.json:2:26: rows: the CSV has 3 data rows, the schedule says 4", "spring.csv:4:1: phone: a spreadsheet ruined the number"}},
 		"both times, and each wrong": {goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 7, "delay": "P1T2H", "scheduleAt": "soon"}`, []string{
 			`spring.schedule.json:1:48: delay: duration "P1T2H" has a number without a unit`,
 			"spring.schedule.json:1:71: delay: scheduleAt and delay can't both be given", `spring.schedule.json:1:71: scheduleAt: date-time "soon" is not ISO 8601`}},
@@ -61,7 +61,7 @@ func TestAllErrorsTogether(t *testing.T) {
 			"spring.csv:4: line 5, beside this row, has a single cell", "spring.csv:5:2: the line has a single cell and the header 2"}},
 		"nothing but a sidecar": {"", "", goodSidecar, []string{"spring.layout.json: is missing", "spring.csv: is missing"}},
 		"the bytes": {goodCSV, goodLayout, `{"applicationId": 1, "campaignId": 7, "bytes": 1}`, []string{
-			"spring.schedule.json:1:48: bytes: the CSV has 46 bytes, the sidecar promised 1"}},
+			"spring.schedule.json:1:48: bytes: the CSV has 46 bytes, the schedule says 1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := checkDrop(t, c.csv, c.layout, c.sidecar)
@@ -89,7 +89,7 @@ func TestWhatStopsTheDropIsListed(t *testing.T) {
 	bad := "phone,first\n" + strings.Repeat(",x\n", 200)
 	for name, c := range map[string]struct{ csv, layout, sidecar, want string }{
 		"no good row":         {bad, goodLayout, goodSidecar, "no row of 200 is good"},
-		"fewer than promised": {bad, goodLayout, `{"applicationId": 1, "campaignId": 7, "rows": 9}`, "the CSV has 200 data rows, the sidecar promised 9"},
+		"fewer than promised": {bad, goodLayout, `{"applicationId": 1, "campaignId": 7, "rows": 9}`, "the CSV has 200 data rows, the schedule says 9"},
 		"an open quote":       {bad + "1,\"x\n", goodLayout, goodSidecar, "the quote here is never closed"},
 		"the same, and a wrong layout": {bad + "1,\"x\n", strings.Replace(goodLayout, "first", "frist", 1), goodSidecar,
 			"the quote here is never closed"},

@@ -67,15 +67,15 @@ func (c rowCounts) mismatch(promised int64) string {
 	if c.footers > 0 {
 		found += " and a footer of " + display.Amount(c.footers, "line")
 	}
-	text := fmt.Sprintf("the CSV has %s, the sidecar promised %s", found, display.Number(promised))
+	text := fmt.Sprintf("the CSV has %s, the schedule says %s", found, display.Number(promised))
 	if promised == c.rows+1 {
-		text += "; the first line names the columns and doesn't count"
+		return text + "; the first line names the columns and doesn't count"
 	}
-	return text
+	return text + "; if the upload was cut off, upload the CSV again"
 }
 
 func unreadableRows(promised int64, broken *csvfile.Broken) string {
-	return fmt.Sprintf("the CSV can't be read to its end (line %d), the sidecar promised %s", broken.Problem.Line, display.Amount(promised, "data row"))
+	return fmt.Sprintf("the CSV can't be read to its end (line %d), the schedule says %s", broken.Problem.Line, display.Amount(promised, "data row"))
 }
 
 // proofProblems compares size and digest with the sidecar (docs/contract.md 5).
@@ -85,10 +85,10 @@ func proofProblems(sidecar *document.Sidecar, found proven) []campaign.Problem {
 		broken = append(broken, campaign.Problem{Code: "proof-mismatch", File: sidecar.File, Field: field, Message: found.name + fmt.Sprintf(format, args...)})
 	}
 	if sidecar.Bytes != nil && *sidecar.Bytes != found.bytes {
-		add("bytes", " has %s, the sidecar promised %s", display.Amount(found.bytes, "byte"), display.Number(*sidecar.Bytes))
+		add("bytes", " has %s, the schedule says %s", display.Amount(found.bytes, "byte"), display.Number(*sidecar.Bytes))
 	}
 	if sidecar.SHA256 != "" && sidecar.SHA256 != found.sha256 {
-		add("sha256", " has the SHA-256 %s, the sidecar promised %s", found.sha256, sidecar.SHA256)
+		add("sha256", " has the SHA-256 %s, the schedule says %s", found.sha256, sidecar.SHA256)
 	}
 	return broken
 }

@@ -41,8 +41,8 @@ func TestServiceLooksAfterItself(t *testing.T) {
 			t.Errorf("status.Queue.NextAt: got %v, want %v", status.Queue.NextAt, at(12, 0))
 		case len(inbox.Waits) != 1:
 			t.Errorf("len(inbox.Waits): got %v, want 1: %+v", len(inbox.Waits), inbox.Waits)
-		case !strings.HasPrefix(inbox.Waits[0].Reason, "the CSV has 10 data rows, the sidecar promised 11"):
-			t.Errorf("inbox.Waits[0].Reason: got %q, want the prefix %q", inbox.Waits[0].Reason, "the CSV has 10 data rows, the sidecar promised 11")
+		case !strings.HasPrefix(inbox.Waits[0].Reason, "the CSV has 10 data rows, the schedule says 11"):
+			t.Errorf("inbox.Waits[0].Reason: got %q, want the prefix %q", inbox.Waits[0].Reason, "the CSV has 10 data rows, the schedule says 11")
 		case inbox.Waiting != 1:
 			t.Errorf("inbox.Waiting: got %v, want 1", inbox.Waiting)
 		case inbox.Problem != "":

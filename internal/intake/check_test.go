@@ -167,7 +167,7 @@ func TestAllErrorsAtOnce(t *testing.T) {
 		`"dryrun"`, `did you mean "dryRun"?`, "delay: ",
 		`"channelTyp"`, `did you mean "channelType"?`, `the CSV has no column "fone"`,
 		`customFields has no "name"; did you mean "nam"?`,
-		"spring.csv:5:13: the quote here is never closed", "rows: the CSV can't be read to its end (line 5), the sidecar promised 5 data rows")
+		"spring.csv:5:13: the quote here is never closed", "rows: the CSV can't be read to its end (line 5), the schedule says 5 data rows")
 	var doc struct {
 		ErrorCount int
 		Errors     []campaign.Problem

@@ -19,15 +19,15 @@ import (
 func TestQuietIsNotComplete(t *testing.T) {
 	sum := sha256.Sum256([]byte(goodCSV))
 	for name, c := range map[string]struct{ proof, part, reason string }{
-		"rows":                       {`"rows": 2`, goodCSV[:30], "the CSV has 1 data row, the sidecar promised 2"},
-		"no row":                     {`"rows": 2`, goodCSV[:8], "the CSV has 0 data rows, the sidecar promised 2"},
-		"cut in the header's quotes": {`"rows": 2`, `"pho`, "the CSV has 0 data rows, the sidecar promised 2"},
-		"cut in a row's quotes":      {`"rows": 2`, "phone,first\n1,\"Ad", "the CSV can't be read to its end (line 2), the sidecar promised 2 data rows"},
-		"a footer":                   {`"rows": 2`, goodCSV[:28] + "(1 row affected)\n-\n", "the CSV has 1 data row and a footer of 2 lines, the sidecar promised 2"},
-		"bytes":                      {fmt.Sprintf(`"bytes": %d`, len(goodCSV)), goodCSV[:8], "the CSV has 8 bytes, the sidecar promised 46"},
+		"rows":                       {`"rows": 2`, goodCSV[:30], "the CSV has 1 data row, the schedule says 2"},
+		"no row":                     {`"rows": 2`, goodCSV[:8], "the CSV has 0 data rows, the schedule says 2"},
+		"cut in the header's quotes": {`"rows": 2`, `"pho`, "the CSV has 0 data rows, the schedule says 2"},
+		"cut in a row's quotes":      {`"rows": 2`, "phone,first\n1,\"Ad", "the CSV can't be read to its end (line 2), the schedule says 2 data rows"},
+		"a footer":                   {`"rows": 2`, goodCSV[:28] + "(1 row affected)\n-\n", "the CSV has 1 data row and a footer of 2 lines, the schedule says 2"},
+		"bytes":                      {fmt.Sprintf(`"bytes": %d`, len(goodCSV)), goodCSV[:8], "the CSV has 8 bytes, the schedule says 46"},
 		"sha256":                     {fmt.Sprintf(`"sha256": %q`, strings.ToUpper(hex.EncodeToString(sum[:]))), goodCSV[:30], "has the SHA-256"},
 		"all three": {fmt.Sprintf(`"rows": 2, "bytes": %d, "sha256": "%x"`, len(goodCSV), sum), goodCSV[:45],
-			"the CSV has 45 bytes, the sidecar promised 46"},
+			"the CSV has 45 bytes, the schedule says 46"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHarness(t, "", "")

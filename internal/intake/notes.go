@@ -157,7 +157,7 @@ func (w wait) note() string {
 	}
 	until := ""
 	if !w.expires.IsZero() {
-		until = " until " + watch.Until(w.expires)
+		until = fmt.Sprintf(" until %s and then goes to failed/", watch.Until(w.expires))
 	}
 	return fmt.Sprintf("campaignd has all files of the drop %q. It waits%s: %s.", w.name, until, w.reason)
 }

@@ -67,7 +67,7 @@ func (cs *controls) suppress(ctx context.Context, c watch.Control) error {
 		return cs.failControl(c, answer)
 	}
 	if err := cs.store.Audit(store.AuditEntry{Who: "file:" + filepath.Join(c.Inbox, c.File.Name), Action: "suppress",
-		Detail: fmt.Sprintf("%d opt-outs, %d new", done.OptOuts, done.Added)}); err != nil {
+		Detail: fmt.Sprintf("%s, %d new", display.Amount(done.OptOuts, "opt-out"), done.Added)}); err != nil {
 		return err
 	}
 	cs.log.Info("opt-outs taken in", "inbox", c.Inbox, "rows", done.Rows, "new", done.Added, "refused", done.Refused)

@@ -141,7 +141,7 @@ func dryRun(s *campaign.Sending) string {
 	if s.Rows.Rejected > 0 {
 		line += fmt.Sprintf(" %s would be rejected: fix the rows in rejected.csv first.", display.Amount(s.Rows.Rejected, "row"))
 	}
-	return line + ` To send it, upload the files again without "dryRun" in the sidecar.`
+	return line + ` To send it, upload the files again without "dryRun" in the schedule.`
 }
 
 func completed(s *campaign.Sending, counts campaign.Counts) string {

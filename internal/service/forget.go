@@ -86,7 +86,7 @@ func (svc *Service) Forget(ctx context.Context, contact, who string) (api.Forgot
 		return done, fmt.Errorf("forget a contact: %w; run the command again", err)
 	}
 	return done, svc.Store.Audit(store.AuditEntry{Who: who, Action: "forget",
-		Detail: fmt.Sprintf("%d sendings, %d files, %d messages suppressed, %d unknown", done.Sendings, files, done.Suppressed, done.Unknown)})
+		Detail: fmt.Sprintf("%s, %s, %s suppressed, %d unknown", display.Amount(done.Sendings, "sending"), display.Amount(files, "file"), display.Amount(done.Suppressed, "message"), done.Unknown)})
 }
 
 // placesOf lists the channels of all applications.

@@ -10,6 +10,7 @@ import (
 
 	"campaignd/internal/api"
 	"campaignd/internal/config"
+	"campaignd/internal/display"
 	"campaignd/internal/optouts"
 	"campaignd/internal/source"
 	"campaignd/internal/store"
@@ -54,7 +55,7 @@ func (svc *Service) AddOptOuts(_ context.Context, list []api.OptOut, who string)
 	if err != nil {
 		return 0, err
 	}
-	return n, svc.Store.Audit(store.AuditEntry{Who: who, Action: "suppress", Detail: fmt.Sprintf("%d opt-outs, %d new", len(all), n)})
+	return n, svc.Store.Audit(store.AuditEntry{Who: who, Action: "suppress", Detail: fmt.Sprintf("%s, %d new", display.Amount(len(all), "opt-out"), n)})
 }
 
 // knownChannel refuses the name of a channel that none of the applications has. "" is every channel.
@@ -88,7 +89,7 @@ func (svc *Service) RemoveOptOuts(_ context.Context, list []api.OptOut, who stri
 			}
 		}
 	}
-	return removed, svc.Store.Audit(store.AuditEntry{Who: who, Action: "unsuppress", Detail: fmt.Sprintf("%d opt-outs removed", removed)})
+	return removed, svc.Store.Audit(store.AuditEntry{Who: who, Action: "unsuppress", Detail: display.Amount(removed, "opt-out") + " removed"})
 }
 
 // OptOuts implements control.OptOuts.
@@ -122,5 +123,5 @@ func (svc *Service) ImportOptOuts(ctx context.Context, application int64, csv io
 		return api.Imported{}, err
 	}
 	imported := api.Imported{Rows: done.OptOuts, Added: done.Added, Problems: done.Problems.List, Rejected: done.Refused, RejectedLines: done.Lines}
-	return imported, svc.Store.Audit(store.AuditEntry{Who: who, Action: "suppress", Detail: fmt.Sprintf("list of %d, %d new", done.OptOuts, done.Added)})
+	return imported, svc.Store.Audit(store.AuditEntry{Who: who, Action: "suppress", Detail: fmt.Sprintf("list of %s, %d new", display.Amount(done.OptOuts, "opt-out"), done.Added)})
 }

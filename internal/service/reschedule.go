@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"campaignd/internal/api"
 	"campaignd/internal/campaign"
@@ -41,5 +42,5 @@ func (svc *Service) Reschedule(ctx context.Context, id campaign.ID, when api.New
 		return api.Rescheduled{}, err
 	}
 	moved := api.Rescheduled{ID: id, Name: after.Name, State: after.State, From: before.ScheduledAt, ScheduledAt: after.ScheduledAt, Slices: apiSlices(slices)}
-	return moved, svc.Store.Audit(store.AuditEntry{Who: who, Action: "reschedule", Sending: id, Detail: "to " + after.ScheduledAt.UTC().Format("2006-01-02 15:04:05Z")})
+	return moved, svc.Store.Audit(store.AuditEntry{Who: who, Action: "reschedule", Sending: id, Detail: "to " + after.ScheduledAt.UTC().Format(time.RFC3339)})
 }

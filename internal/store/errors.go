@@ -35,5 +35,5 @@ type DuplicateDrop struct{ Earlier campaign.ID }
 
 // Error names the earlier sending and the way out.
 func (d *DuplicateDrop) Error() string {
-	return fmt.Sprintf(`the same drop was accepted before as %s; "resend": true in the sidecar sends it again. If an export wrote the same file once more, check that it ran`, d.Earlier)
+	return fmt.Sprintf(`the same drop was accepted before as %s; "resend": true in the schedule sends it again. If an export wrote the same file once more, check that it ran`, d.Earlier)
 }

@@ -240,7 +240,7 @@ func (it *item) problems(needs missing) []campaign.Problem {
 		say("part-missing", it.name.Base+".layout.json", "never arrived; a drop is NAME.csv with NAME.layout.json under the same NAME")
 	}
 	if it.lacks()&needs&missingSidecar != 0 {
-		say("part-missing", it.name.Base+".schedule.json", "never arrived; this inbox takes a drop only with its sidecar, which may be just {}")
+		say("part-missing", it.name.Base+".schedule.json", "never arrived; this inbox takes a drop only with its schedule, which may be just {}")
 	}
 	return all
 }

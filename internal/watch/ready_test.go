@@ -182,7 +182,7 @@ func TestIncomplete(t *testing.T) {
 	}{
 		{files: []string{"a.csv"}, want: "a.layout.json: never arrived; a drop is NAME.csv with NAME.layout.json under the same NAME"},
 		{files: []string{"a.layout.json", "a.schedule.json"}, want: "a.csv: never arrived; a drop is NAME.csv with NAME.layout.json under the same NAME"},
-		{files: []string{"a.csv", "a.layout.json"}, needs: true, want: "a.schedule.json: never arrived; this inbox takes a drop only with its sidecar, which may be just {}"},
+		{files: []string{"a.csv", "a.layout.json"}, needs: true, want: "a.schedule.json: never arrived; this inbox takes a drop only with its schedule, which may be just {}"},
 	} {
 		opt := standard()
 		opt.RequireSidecar = c.needs

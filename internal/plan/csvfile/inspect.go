@@ -282,7 +282,7 @@ func (in *Info) Warnings(file string, proven bool) []campaign.Problem {
 	}
 	if in.Unterminated && !proven {
 		w = append(w, campaign.Problem{Code: "line-unterminated", File: file, Line: int(min(in.Lines, 1<<31-1)), Message: "the last line has no line end: rows may be missing if the upload was interrupted; " +
-			`"rows", "bytes" or "sha256" in the sidecar would prove the file complete`})
+			`"rows", "bytes" or "sha256" in the schedule would prove the file complete`})
 	}
 	return w
 }

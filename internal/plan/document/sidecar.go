@@ -61,7 +61,7 @@ func SidecarKeys() []string {
 // scheduleAt and delay.
 func ParseSidecar(file string, data []byte) (*Sidecar, campaign.Problems) {
 	var found findingList
-	root, ok := parse(&found, data, "sidecar", sidecarExample)
+	root, ok := parse(&found, data, "schedule", sidecarExample)
 	if !ok {
 		return nil, found.Problems(file, data)
 	}

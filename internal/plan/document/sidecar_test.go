@@ -41,7 +41,7 @@ func TestParseSidecarProblems(t *testing.T) {
 		name, data string
 		want       []string
 	}{
-		{"empty file", "", []string{`1:1: the file is empty; a sidecar is a JSON object, e.g. {"applicationId": 1, "campaignId": 7}, or {} for the inbox's defaults`}},
+		{"empty file", "", []string{`1:1: the file is empty; a schedule is a JSON object, e.g. {"applicationId": 1, "campaignId": 7}, or {} for the inbox's defaults`}},
 		{"array", "[]", []string{`1:1: found an array, want a JSON object, e.g. {"applicationId": 1, "campaignId": 7}, or {} for the inbox's defaults`}},
 		{"unknown and wrongly cased keys", "{\"CampaignId\":1,\n\"schedule\":1,\"foo\":1}", []string{
 			`1:2: CampaignId: unknown key "CampaignId"; did you mean "campaignId"? (known here: "applicationId", "campaignId", "scheduleAt", "delay", "slicingCondition", "rows", "bytes", "sha256", "dryRun", "resend", "reference")`,
