@@ -206,8 +206,8 @@ func TestCutArchiveWaits(t *testing.T) {
 func TestProofOfAPackedFileNamesTheFile(t *testing.T) {
 	packed := gz(t, goodCSV)
 	for ending, c := range map[string][2]string{
-		".csv.gz": {packed, fmt.Sprintf("spring.csv.gz, as it was uploaded, has %d bytes, the sidecar promised 1", len(packed))},
-		".zip":    {zipOf(t, "a.csv", goodCSV), fmt.Sprintf("spring.zip/a.csv has %d bytes, the sidecar promised 1", len(goodCSV))},
+		".csv.gz": {packed, fmt.Sprintf("spring.csv.gz, as it was uploaded, has %d bytes, the schedule says 1", len(packed))},
+		".zip":    {zipOf(t, "a.csv", goodCSV), fmt.Sprintf("spring.zip/a.csv has %d bytes, the schedule says 1", len(goodCSV))},
 	} {
 		h := newHarness(t, "", "")
 		if s := h.dropPacked("spring", ending, c[0], goodLayout, `{"applicationId": 1, "campaignId": 7, "bytes": 1}`); s != nil {
