@@ -4,11 +4,9 @@ import (
 	"errors"
 	"net"
 	"net/mail"
-	"net/url"
 	"strings"
 	"time"
 
-	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/contact"
 	"campaignd/internal/send"
@@ -51,7 +49,7 @@ func keys() []config.Key {
 			"Where replies go; from if unset"),
 		config.DriverKey("list_unsubscribe", config.Text("mailto: or https:", unsubscribe), func(s *Settings) *string { return &s.ListUnsubscribe },
 			"The address of the List-Unsubscribe header (RFC 2369); {{key}} and {{contact}} in it stand for the message's key and the address it goes to"),
-		config.DriverKey("dkim_domain", config.Text("domain", hostName), func(s *Settings) *string { return &s.Signature.Domain },
+		config.DriverKey("dkim_domain", config.Text("domain", dkimDomain), func(s *Settings) *string { return &s.Signature.Domain },
 			"The domain that messages are signed for (DKIM); without it they are not signed here"),
 		config.DriverKey("dkim_selector", config.Text("name", selector), func(s *Settings) *string { return &s.Signature.Selector },
 			"The selector under which the domain publishes the key"),
@@ -103,28 +101,29 @@ func mailAddress(s string) error {
 	return nil
 }
 
-// unsubscribe checks a List-Unsubscribe address. Its variables are the driver's, not a campaign's.
 func unsubscribe(s string) error {
-	segments, _, err := campaign.Split(s)
-	if err != nil {
-		return err
-	}
-	for _, segment := range segments {
-		if v := segment.Variable; v != "" && v != "key" && v != "contact" {
-			return config.Found("{{"+v+"}}", "{{key}} or {{contact}}")
-		}
-	}
-	u, err := url.Parse(s)
-	if err == nil && (u.Scheme == "mailto" && mailAddress(u.Opaque) == nil || u.Scheme == "https" && u.Hostname() != "") {
-		return nil
-	}
-	return config.Found(s, `"mailto:address" or an https URL`)
+	_, _, err := readUnsubscribe(s)
+	return err
 }
 
-// selector checks a DKIM selector: labels of a host name (RFC 6376, 3.1).
+// dkimDomain checks a domain that messages are signed for.
+func dkimDomain(s string) error {
+	if checkDomain([]byte(s)) != nil || !ascii(s) {
+		return config.Found(s, "a domain such as example.com")
+	}
+	return nil
+}
+
+// selector checks a DKIM selector: labels of a host name (RFC 6376, 3.1). Unlike a domain, it may end with a number.
 func selector(s string) error {
-	if hostName(s) != nil || strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != "" {
+	if dkimDomain(s+".x.x") != nil {
 		return config.Found(s, `a name such as "mail2026"`)
 	}
 	return nil
+}
+
+// isLoopback reports whether a connection to host stays on this machine.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -15,6 +15,7 @@ import (
 	gomail "github.com/wneessen/go-mail"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/config"
 	"campaignd/internal/send"
 )
 
@@ -48,8 +49,10 @@ func newComposer(o Options) (composer, error) {
 			return cp, err
 		}
 	}
-	if cp.unsubscribe, cp.oneClick, err = readUnsubscribe(o.ListUnsubscribe); err != nil {
-		return cp, err
+	if o.ListUnsubscribe != "" {
+		if cp.unsubscribe, cp.oneClick, err = readUnsubscribe(o.ListUnsubscribe); err != nil {
+			return cp, fmt.Errorf("list_unsubscribe: %w", err)
+		}
 	}
 	if o.DKIM != nil {
 		cp.signer, err = newSigner(*o.DKIM)
@@ -60,30 +63,24 @@ func newComposer(o Options) (composer, error) {
 // readUnsubscribe parses the address for the List-Unsubscribe header (RFC 2369). An https
 // address means one-click (RFC 8058).
 func readUnsubscribe(text string) (segments []campaign.Segment, oneClick bool, err error) {
-	if text == "" {
-		return nil, false, nil
-	}
-	wrong := fmt.Errorf("found %q where list_unsubscribe must be mailto: and an address, or an https URL; it may contain {{key}} and {{contact}}", text)
-	segments, _, err = campaign.Split(text)
-	if err != nil {
-		return nil, false, wrong
+	if segments, _, err = campaign.Split(text); err != nil {
+		return nil, false, err
 	}
 	for _, s := range segments {
-		if s.Variable != "" && s.Variable != "key" && s.Variable != "contact" {
-			return nil, false, wrong
+		if v := s.Variable; v != "" && v != "key" && v != "contact" {
+			return nil, false, config.Found("{{"+v+"}}", "{{key}} or {{contact}}")
 		}
 	}
 	filled := unsubscribeURL(segments, "key", "contact")
 	u, err := url.Parse(filled)
 	switch {
 	case err != nil || !ascii(filled) || strings.ContainsAny(filled, " <>,\"") || strings.ContainsFunc(filled, control):
-		return nil, false, wrong
 	case u.Scheme == "mailto" && checkAddress([]byte(u.Opaque)) == nil:
 		return segments, false, nil
 	case u.Scheme == "https" && u.Hostname() != "":
 		return segments, true, nil
 	}
-	return nil, false, wrong
+	return nil, false, config.Found(text, `"mailto:address" or an https URL`)
 }
 
 // unsubscribeURL fills in the key and the contact, escaped.

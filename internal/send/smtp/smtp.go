@@ -25,7 +25,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"net/mail"
@@ -52,22 +51,19 @@ const (
 	checkIdleAfter = 2 * time.Second
 	// quitTimeout limits a QUIT.
 	quitTimeout = 2 * time.Second
-
-	defaultTimeout = 30 * time.Second
-	submissionPort = 587 // RFC 6409
 )
 
 // Options configure a mail channel (docs/contract.md 11).
 type Options struct {
-	Host            string // name or IP address; required
-	Port            int    // 0: 587
-	TLS             string // StartTLS, TLS or NoTLS; "": StartTLS
+	Host            string // name or IP address
+	Port            int
+	TLS             string // StartTLS, TLS or NoTLS
 	Username        string // "": no login
 	Password        string
-	From            string // an address, with or without a display name; required
+	From            string // an address, with or without a display name
 	ReplyTo         string
 	ListUnsubscribe string          // mailto: or https:, may contain {{key}} and {{contact}}; "": no header
-	Timeout         time.Duration   // of one attempt, from connecting to the last reply; 0: 30s
+	Timeout         time.Duration   // of one attempt, from connecting to the last reply
 	Concurrency     int             // the most connections, in use and kept; 0: 1
 	DKIM            *DKIM           // nil: unsigned
 	Roots           *x509.CertPool  // trusted authorities; nil: the system's
@@ -95,33 +91,12 @@ type Channel struct {
 	tracer             send.WireTracer
 }
 
-// New returns the channel. It returns an error for options that can't work; the
-// error contains no secret. It does no I/O and starts nothing.
+// New returns the channel of options that fit their keys. It returns an error for addresses and
+// a key that can't work; the error contains no secret. It does no I/O and starts nothing.
 func New(o Options) (*Channel, error) {
-	if o.Host == "" || strings.ContainsAny(o.Host, " \t\r\n/@") {
-		return nil, fmt.Errorf("found %q where host must name the mail server", o.Host)
-	}
-	if o.Port == 0 {
-		o.Port = submissionPort
-	}
-	if o.TLS == "" {
-		o.TLS = StartTLS
-	}
-	if o.TLS != StartTLS && o.TLS != TLS && o.TLS != NoTLS {
-		return nil, fmt.Errorf("found %q where tls must be %q, %q or %q", o.TLS, StartTLS, TLS, NoTLS)
-	}
-	if o.Username != "" && o.TLS == NoTLS && !isLoopback(o.Host) {
-		return nil, errors.New(`tls is "none", which would send the password unencrypted: write "starttls" or "tls"`)
-	}
-	if (o.Username == "") != (o.Password == "") {
-		return nil, errors.New("username and password belong together")
-	}
 	w, err := newComposer(o)
 	if err != nil {
 		return nil, err
-	}
-	if o.Timeout <= 0 {
-		o.Timeout = defaultTimeout
 	}
 	return &Channel{
 		host: o.Host, addr: net.JoinHostPort(o.Host, strconv.Itoa(o.Port)), security: o.TLS,
@@ -129,12 +104,6 @@ func New(o Options) (*Channel, error) {
 		tls:     &tls.Config{ServerName: o.Host, RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
 		timeout: o.Timeout, composer: w, pool: idle.Pool[*conn]{Limit: idleLimit, Close: (*conn).quit}, permits: make(chan struct{}, max(o.Concurrency, 1)), tracer: o.Tracer,
 	}, nil
-}
-
-// isLoopback reports whether a connection to host stays on this machine.
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // parseSender parses an address of ours. name is its configuration key.

@@ -29,7 +29,6 @@ import (
 )
 
 const (
-	defaultTimeout = 10 * time.Second
 	// userAgent identifies the client, without its version.
 	userAgent = "campaignd"
 	headerKey = "Idempotency-Key"
@@ -40,7 +39,7 @@ type Options struct {
 	URL         string
 	Secret      string            // of the Standard Webhooks signature: base64, with or without "whsec_" before it; "": unsigned
 	Headers     map[string]string // sent with every request
-	Timeout     time.Duration     // of one request and its response; 0: 10s
+	Timeout     time.Duration     // of one request and its response
 	Concurrency int               // connections kept for reuse; 0: 1
 	Tracer      send.WireTracer   // gets each request and response; nil: none
 }
@@ -58,26 +57,18 @@ type buffers struct {
 	payload []byte
 }
 
-// New returns the channel. It returns an error for a URL that isn't http or https or
-// contains credentials, and for a secret that isn't base64. It does no I/O.
+// New returns the channel of options that fit their keys. It returns an error for a secret that
+// isn't base64. It does no I/O.
 func New(o Options) (*Channel, error) {
 	u, err := url.Parse(o.URL)
-	switch {
-	case err != nil:
-		return nil, errors.New("the url can't be read: write one like https://example.com/hook") // err would repeat the URL
-	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return nil, errors.New("the url must begin with http:// or https:// and name a host")
-	case u.User != nil:
-		return nil, errors.New("the url must hold no user and password: use headers, or a signature")
+	if err != nil {
+		return nil, errors.New("the url can't be read") // err would repeat it
 	}
 	c := &Channel{buffers: sync.Pool{New: func() any { return new(buffers) }}}
 	if o.Secret != "" {
 		if c.signer, err = standardwebhooks.NewWebhook(o.Secret); err != nil {
 			return nil, errors.New(`the secret must be base64, with or without "whsec_" before it`)
 		}
-	}
-	if o.Timeout <= 0 {
-		o.Timeout = defaultTimeout
 	}
 	host, header := headers(o.Headers)
 	c.client = httppost.New(httppost.Options{URL: u, Host: host, Header: header, Timeout: o.Timeout, Connections: o.Concurrency, Tracer: o.Tracer})

@@ -36,7 +36,7 @@ func TestConformance(t *testing.T) {
 	}
 	sendtest.Run(t, sendtest.Driver{
 		New: func(t *testing.T, server string, timeout time.Duration) send.Channel {
-			c, err := New(Options{BaseURL: server, PhoneNumberID: phoneID, Token: token, Timeout: timeout, Concurrency: 64})
+			c, err := New(Options{BaseURL: server, Version: defaultVersion, PhoneNumberID: phoneID, Token: token, Timeout: timeout, Concurrency: 64})
 			if err != nil {
 				t.Fatal(err)
 			}

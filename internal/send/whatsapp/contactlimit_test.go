@@ -179,6 +179,8 @@ func (q *quota) Allow(contact []byte, at time.Time) (bool, time.Time, error) {
 	return true, time.Time{}, nil
 }
 
+func (q *quota) Counts([]byte, time.Time) (bool, error) { return false, nil }
+
 // Beyond the portfolio's limit the channel is held until the next contact is allowed.
 func TestQuotaIsExceeded(t *testing.T) {
 	f := newFake(t, graphfake.Options{})

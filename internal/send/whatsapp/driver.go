@@ -38,9 +38,9 @@ func Driver() config.Driver {
 func keys() []config.Key {
 	return []config.Key{
 		config.DriverKey("base_url", config.SecureURL(), func(s *Settings) *string { return &s.BaseURL },
-			"Where the Cloud API is").Or(`"` + DefaultBaseURL + `"`),
-		config.DriverKey("version", config.Text("such as "+DefaultVersion, apiVersion), func(s *Settings) *string { return &s.Version },
-			"The version of the Cloud API").Or(`"` + DefaultVersion + `"`),
+			"Where the Cloud API is").Or(`"https://graph.facebook.com"`),
+		config.DriverKey("version", config.Text("such as "+defaultVersion, apiVersion), func(s *Settings) *string { return &s.Version },
+			"The version of the Cloud API").Or(`"` + defaultVersion + `"`),
 		config.DriverKey("phone_number_id", config.Text("digits", numberID), func(s *Settings) *string { return &s.PhoneNumberID },
 			"The id of the number that sends").Mandatory(),
 		config.DriverKey("token_file", config.SecretFile(), func(s *Settings) *string { return &s.TokenFile },
@@ -65,17 +65,11 @@ func keys() []config.Key {
 // Open implements config.Settings. The channel reads its token again when Meta refuses it.
 func (s *Settings) Open(env config.Environment) (send.Channel, error) {
 	o := s.Options
-	o.Concurrency, o.Tracer = env.Concurrency, env.Tracer
+	o.Concurrency, o.Tracer, o.Records, o.Files = env.Concurrency, env.Tracer, env.Records, env.Media
 	o.ReadToken = func() (string, error) { return env.Secret(s.TokenFile) }
 	var err error
 	if o.Token, err = o.ReadToken(); err != nil {
 		return nil, err
-	}
-	if env.Records != nil {
-		o.Records = env.Records
-	}
-	if env.Media != nil {
-		o.Files = env.Media
 	}
 	if env.Contacts != nil {
 		// Channels with the same number share its counts, across applications and after a channel is renamed.
@@ -83,7 +77,10 @@ func (s *Settings) Open(env config.Environment) (send.Channel, error) {
 		if s.DailyContacts > 0 {
 			o.Quota = env.Contacts(name, s.DailyContacts)
 		}
-		o.Refusals = storedRefusals{env.Contacts, name + "/refused/"}
+		// Counters keep a contact for 24 hours, so one without a limit remembers refusals as long as they last.
+		o.Refused = func(template string) config.ContactCounter {
+			return env.Contacts(name+"/refused/"+template, math.MaxInt)
+		}
 	}
 	return New(o)
 }
@@ -114,32 +111,10 @@ func webhooks(channels []config.Settings, env config.WebhookEnvironment) (http.H
 // ContactsPerDay implements config.DailyLimiter.
 func (s *Settings) ContactsPerDay() int { return s.DailyContacts }
 
-// storedRefusals remembers for a day which contacts can't get a template of a number. It uses an
-// unlimited counter per template, because counters keep a contact for 24 hours.
-type storedRefusals struct {
-	counters config.ContactCounters
-	prefix   string
-}
-
-func (r storedRefusals) of(template []byte) config.ContactCounter {
-	return r.counters(r.prefix+string(template), math.MaxInt)
-}
-
-// Refuse implements Refusals.
-func (r storedRefusals) Refuse(contact, template []byte, at time.Time) error {
-	_, _, err := r.of(template).Allow(contact, at)
-	return err
-}
-
-// Refused implements Refusals.
-func (r storedRefusals) Refused(contact, template []byte, at time.Time) (bool, error) {
-	return r.of(template).Counts(contact, at)
-}
-
 func apiVersion(s string) error {
 	major, minor, ok := strings.Cut(strings.TrimPrefix(s, "v"), ".")
 	if !ok || !strings.HasPrefix(s, "v") || !isNumber(major) || !isNumber(minor) {
-		return config.Found(s, `a version such as "`+DefaultVersion+`"`)
+		return config.Found(s, `a version such as "`+defaultVersion+`"`)
 	}
 	return nil
 }

@@ -48,15 +48,14 @@ func TestStoredCountsBelongToTheNumber(t *testing.T) {
 	if !slices.Equal(stored["whatsapp/7"], []string{"34600000001"}) {
 		t.Errorf("got %v, want the contact under whatsapp/7", stored)
 	}
-	refusals := c.refused.durable
-	if err := refusals.Refuse([]byte("34600000002"), []byte("welcome"), time.Now()); err != nil {
+	if err := c.refused.add([]byte("34600000002"), []byte("welcome"), time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(stored["whatsapp/7/refused/welcome"], []string{"34600000002"}) {
 		t.Errorf("got %v, want the contact under whatsapp/7/refused/welcome", stored)
 	}
 	for template, want := range map[string]bool{"welcome": true, "other": false} {
-		if got, err := refusals.Refused([]byte("34600000002"), []byte(template), time.Now()); got != want || err != nil {
+		if got, err := c.refused.durable(template).Counts([]byte("34600000002"), time.Now()); got != want || err != nil {
 			t.Errorf("template %s: got %v, %v, want %v", template, got, err, want)
 		}
 	}

@@ -39,7 +39,7 @@ func newFake(t *testing.T, o graphfake.Options) *fake {
 // driver returns a driver. change, if not nil, changes its options.
 func driver(t *testing.T, url string, change func(*Options)) *Channel {
 	t.Helper()
-	o := Options{BaseURL: url, PhoneNumberID: phoneID, Token: token, Timeout: 10 * time.Second, Concurrency: 4}
+	o := Options{BaseURL: url, Version: defaultVersion, PhoneNumberID: phoneID, Token: token, Timeout: 10 * time.Second, Concurrency: 4}
 	if change != nil {
 		change(&o)
 	}

@@ -3,7 +3,6 @@ package whatsapp
 import (
 	"archive/zip"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"image/png"
 	"io"
 	"net/http"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -52,14 +50,6 @@ func maxMediaSize(kind string) int64 {
 		return 16 << 20
 	}
 	return 100 << 20
-}
-
-// Files are the files that items name, and what sendings keep of them (config.MediaFiles).
-type Files interface {
-	Open(name string) (*os.File, int64, error)
-	Hash(file *os.File) (string, error)
-	Content(campaign.MediaFile) (*os.File, error)
-	Lock(ctx context.Context, account string) (unlock func(), err error)
 }
 
 // media returns the object of a message that is one file of the kind.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/config"
 	"campaignd/internal/media"
 	"campaignd/internal/send"
 	"campaignd/internal/send/whatsapp/graphfake"
@@ -37,7 +38,7 @@ func (f *campaignFiles) write(name string, content []byte) {
 }
 
 // mediaDriver returns a driver with the files, and the fake that it talks to.
-func mediaDriver(t *testing.T, files *campaignFiles, records Records) (*fake, *Channel) {
+func mediaDriver(t *testing.T, files *campaignFiles, records config.Records) (*fake, *Channel) {
 	t.Helper()
 	f := newFake(t, graphfake.Options{})
 	return f, driver(t, f.url, func(o *Options) { o.Files, o.Records = files, records })

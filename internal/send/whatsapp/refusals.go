@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"campaignd/internal/config"
 	"sync"
 	"time"
 )
@@ -12,15 +13,15 @@ const refusedFor = 24 * time.Hour
 // they aren't tried again within 24 h. The memory is limited and ends with the driver;
 // durable, if set, outlives it.
 type refusals struct {
-	durable Refusals // nil: none
+	durable func(template string) config.ContactCounter // nil: none
 
 	mu    sync.Mutex // guards the fields below
 	until map[string]time.Time
 	swept time.Time
 }
 
-func newRefusals(kept Refusals) *refusals {
-	return &refusals{durable: kept, until: map[string]time.Time{}}
+func newRefusals(durable func(template string) config.ContactCounter) *refusals {
+	return &refusals{durable: durable, until: map[string]time.Time{}}
 }
 
 func refusalKey(contact, template []byte) string { return string(contact) + " " + string(template) }
@@ -31,7 +32,8 @@ func (r *refusals) add(contact, template []byte, now time.Time) error {
 	if r.durable == nil {
 		return nil
 	}
-	return r.durable.Refuse(contact, template, now.UTC().Round(0))
+	_, _, err := r.durable(string(template)).Allow(contact, now.UTC().Round(0))
+	return err
 }
 
 func (r *refusals) remember(contact, template []byte, now time.Time) {
@@ -59,7 +61,7 @@ func (r *refusals) active(contact, template []byte, now time.Time) bool {
 	if r.durable == nil {
 		return false
 	}
-	refused, err := r.durable.Refused(contact, template, now.UTC().Round(0))
+	refused, err := r.durable(string(template)).Counts(contact, now.UTC().Round(0))
 	return err == nil && refused
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"campaignd/internal/config"
 	"campaignd/internal/send"
 	"campaignd/internal/send/whatsapp/graphfake"
 )
@@ -18,20 +19,28 @@ type refusalStore struct {
 	err     error
 }
 
-func (d *refusalStore) Refuse(contact, template []byte, at time.Time) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.err == nil {
-		d.refused[refusalKey(contact, template)] = at
-	}
-	return d.err
+func (d *refusalStore) of(template string) config.ContactCounter { return refusalCounter{d, template} }
+
+// refusalCounter counts the contacts that are refused a template.
+type refusalCounter struct {
+	*refusalStore
+	template string
 }
 
-func (d *refusalStore) Refused(contact, template []byte, at time.Time) (bool, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	since, there := d.refused[refusalKey(contact, template)]
-	return there && at.Sub(since) < refusedFor, d.err
+func (c refusalCounter) Allow(contact []byte, at time.Time) (bool, time.Time, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.refused[string(contact)+" "+c.template] = at
+	}
+	return true, time.Time{}, c.err
+}
+
+func (c refusalCounter) Counts(contact []byte, at time.Time) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	since, there := c.refused[string(contact)+" "+c.template]
+	return there && at.Sub(since) < refusedFor, c.err
 }
 
 // A template that Meta refused today (131049) isn't sent by a new driver either, however the number
@@ -40,7 +49,7 @@ func TestRefusedTemplateIsSentAfterARestart(t *testing.T) {
 	f := newFake(t, graphfake.Options{})
 	f.Answers(func(graphfake.Message) graphfake.Answer { return graphfake.Answer{Code: 131049} })
 	d := &refusalStore{refused: map[string]time.Time{}}
-	kept := func(o *Options) { o.Refusals = d }
+	kept := func(o *Options) { o.Refused = d.of }
 	refused := func(to string, asked int) send.Result {
 		t.Helper()
 		res := attempt(t, driver(t, f.url, kept), welcome, to, 1)
@@ -64,7 +73,7 @@ func TestRefusedTemplateIsSentAfterARestart(t *testing.T) {
 func TestRefusalThatAWorkerGotIsRemembered(t *testing.T) {
 	f := newFake(t, graphfake.Options{})
 	d := &refusalStore{refused: map[string]time.Time{}}
-	c := driver(t, f.url, func(o *Options) { o.Refusals = d })
+	c := driver(t, f.url, func(o *Options) { o.Refused = d.of })
 	m := newMessage(t, c, welcome, contact, 1)
 	if res, may := c.Admit(m); !may {
 		t.Fatalf("not admitted: %+v", res)

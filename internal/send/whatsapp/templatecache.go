@@ -12,14 +12,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"campaignd/internal/config"
 	"campaignd/internal/send"
 )
-
-// Records stores small values durably, by name. A nil value deletes one; an unknown one is nil.
-type Records interface {
-	Record(name string) ([]byte, error)
-	PutRecord(name string, value []byte) error
-}
 
 const (
 	defaultTemplatesRefresh = 10 * time.Minute
@@ -33,7 +28,7 @@ type templateCache struct {
 	graph   *graph
 	account string
 	refresh time.Duration
-	records Records // nil: there is no store
+	records config.Records // nil: there is no store
 
 	fetching sync.Mutex // held while Meta is asked
 

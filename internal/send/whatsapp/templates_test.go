@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"campaignd/internal/config"
 	"campaignd/internal/send"
 	"campaignd/internal/send/whatsapp/graphfake"
 )
@@ -23,7 +24,7 @@ func (m memoryRecords) Record(name string) ([]byte, error)        { return m[nam
 func (m memoryRecords) PutRecord(name string, value []byte) error { m[name] = value; return nil }
 
 // account returns a fake with some templates, and a channel of it.
-func account(t *testing.T, records Records) (*graphfake.Server, *Channel) {
+func account(t *testing.T, records config.Records) (*graphfake.Server, *Channel) {
 	t.Helper()
 	fake := graphfake.New(graphfake.Options{PhoneNumberID: phoneID, Token: token})
 	welcome := graphfake.NewTemplate("welcome", "es", "Hola {{1}}, hasta el {{2}}. {{1}}")
@@ -36,7 +37,7 @@ func account(t *testing.T, records Records) (*graphfake.Server, *Channel) {
 	fake.SetTemplates(welcome, named, paused, graphfake.NewTemplate("welcome", "fr", "Salut {{1}}"))
 	server := httptest.NewServer(fake)
 	t.Cleanup(server.Close)
-	c, err := New(Options{BaseURL: server.URL, PhoneNumberID: phoneID, Token: token, BusinessAccountID: businessAccount, TemplatesRefresh: time.Hour, Records: records})
+	c, err := New(Options{BaseURL: server.URL, Version: defaultVersion, PhoneNumberID: phoneID, Timeout: 10 * time.Second, Token: token, BusinessAccountID: businessAccount, TemplatesRefresh: time.Hour, Records: records})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/config"
 	"campaignd/internal/send"
 )
 
@@ -36,8 +37,8 @@ const (
 type uploads struct {
 	graph   *graph
 	number  string // phone_number_id
-	files   Files
-	records Records // nil: every sending uploads
+	files   config.MediaFiles
+	records config.Records // nil: every sending uploads
 
 	mu   sync.Mutex // guards lost
 	lost []string   // ids that Meta has forgotten: messages with them may still be in flight

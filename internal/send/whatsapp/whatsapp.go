@@ -21,29 +21,23 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/config"
 	"campaignd/internal/send"
 	"campaignd/internal/send/httppost"
 )
 
-// Defaults of Options.
-const (
-	DefaultBaseURL = "https://graph.facebook.com"
-	DefaultVersion = "v23.0"
-	defaultTimeout = 30 * time.Second
-)
+const defaultVersion = "v23.0"
 
 // Options configure a WhatsApp channel (docs/contract.md 11).
 type Options struct {
-	BaseURL       string // "": DefaultBaseURL
-	Version       string // such as v23.0; "": DefaultVersion
+	BaseURL       string
+	Version       string // such as v23.0
 	PhoneNumberID string // the id of the sending number, digits; required
 	Token         string // the access token; "" on a hub whose workers alone have it, with ReadToken
 
@@ -52,81 +46,48 @@ type Options struct {
 	// Its error must not contain the token.
 	ReadToken func() (string, error)
 
-	Timeout     time.Duration   // of one request and its response; 0: 30s
+	Timeout     time.Duration   // of one request and its response
 	Concurrency int             // connections kept for reuse; 0: 1
 	Tracer      send.WireTracer // gets each request and response; nil: none
-	Quota       Quota           // the portfolio's limit of different contacts; nil: none
+	// Quota counts the different contacts of a moving 24 hours (daily_contacts); nil: no limit. Meta's limit is
+	// per business portfolio and counts messages outside of a conversation that the contact began, so every
+	// template message is counted and free text isn't. After an error the message isn't sent.
+	Quota config.ContactCounter
 	// BusinessAccountID is the id of the account whose templates are read; "": none are.
 	BusinessAccountID string
-	TemplatesRefresh  time.Duration // age at which they are read again; 0: 10m
-	Records           Records       // keeps a copy of them; nil: they are read after each start
+	TemplatesRefresh  time.Duration  // age at which they are read again; 0: 10m
+	Records           config.Records // keeps a copy of them; nil: they are read after each start
 
-	Files Files // the files that items name; nil: items can't name any
+	Files config.MediaFiles // the files that items name; nil: items can't name any
 
-	Refusals Refusals // stores refusals for a day (131049); nil: only the driver remembers them
-}
-
-// Quota counts different contacts in a moving 24 hours (daily_contacts). Meta's limit is
-// per business portfolio and counts messages outside of a conversation that the contact
-// began, so every template message is counted and free text isn't. The count must outlive
-// the process: without it, messages are sent that Meta refuses.
-type Quota interface {
-	// Allow reports whether a message may be sent to contact (7 to 15 digits, or a user id) at the instant
-	// at. If so, it counts the contact, durably, for 24 hours from at. A counted contact
-	// is always allowed. If not, it returns the earliest instant at which another contact
-	// will be allowed. contact is valid only during the call. After an error the
-	// message isn't sent. Allow is called by many goroutines at once.
-	Allow(contact []byte, at time.Time) (ok bool, next time.Time, err error)
-}
-
-// Refusals stores the contacts and templates that Meta refused for a day (131049), so that a restart
-// or a reload doesn't try them again. contact (7 to 15 digits, or a user id) and template are valid
-// only during the call. It is called by many goroutines at once.
-type Refusals interface {
-	// Refuse records durably that contact must not get template for 24 hours from the instant at.
-	Refuse(contact, template []byte, at time.Time) error
-	// Refused reports whether a refusal is in force at the instant at. After an error the message is sent.
-	Refused(contact, template []byte, at time.Time) (bool, error)
+	// Refused returns the counter of the contacts that Meta refused a template today (131049), so that a
+	// restart or a reload doesn't try them again; nil: only the driver remembers them. After an error of a
+	// counter the message is sent.
+	Refused func(template string) config.ContactCounter
 }
 
 // Channel is the driver. It implements send.Channel.
 type Channel struct {
 	client    *httppost.Client
 	tokens    *tokens
-	quota     Quota
+	quota     config.ContactCounter
 	contacts  *contactLimiter
 	templates *templateCache // nil: there is no business_account_id
 	refused   *refusals
 	uploads   *uploads
 }
 
-// New returns the channel. It returns an error for options that can't work; the error
-// contains no token. It does no I/O and starts nothing.
+// New returns the channel of options that fit their keys. It returns an error for a token that can't work; the
+// error doesn't contain it. It does no I/O and starts nothing.
 func New(o Options) (*Channel, error) {
-	if o.BaseURL == "" {
-		o.BaseURL = DefaultBaseURL
-	}
-	if o.Version == "" {
-		o.Version = DefaultVersion
-	}
 	u, err := url.Parse(o.BaseURL)
-	switch {
-	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
-		return nil, errors.New(`base_url must be one like "https://graph.facebook.com"`)
-	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return nil, errors.New("base_url must have no user, no query and no fragment")
-	case o.PhoneNumberID == "" || strings.Trim(o.PhoneNumberID, "0123456789") != "":
-		return nil, fmt.Errorf("found %q where phone_number_id must be digits", o.PhoneNumberID)
-	case strings.ContainsAny(o.Version, "/?# ") || !strings.HasPrefix(o.Version, "v"):
-		return nil, fmt.Errorf("found %q where version must be one such as v23.0", o.Version)
+	if err != nil {
+		return nil, fmt.Errorf("read base_url: %w", err)
 	}
 	if o.Token != "" || o.ReadToken == nil { // else only the workers may have it
 		if err := checkToken(o.Token); err != nil {
 			return nil, err
 		}
-	}
-	if o.Timeout <= 0 {
-		o.Timeout = defaultTimeout
 	}
 	if u.Path == "" {
 		u.Path = "/" // JoinPath would make a relative path
@@ -139,7 +100,7 @@ func New(o Options) (*Channel, error) {
 			Header:      http.Header{"Content-Type": {"application/json"}, "User-Agent": {"campaignd"}},
 			Connections: o.Concurrency, Tracer: o.Tracer}),
 		tokens: t, quota: o.Quota,
-		contacts: newContactLimiter(), refused: newRefusals(o.Refusals),
+		contacts: newContactLimiter(), refused: newRefusals(o.Refused),
 		uploads: &uploads{graph: newGraph(base, t, uploadTimeout), number: o.PhoneNumberID, files: o.Files, records: o.Records},
 	}, nil
 }
