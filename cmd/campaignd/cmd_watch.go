@@ -141,6 +141,14 @@ func differs(a, b api.Sending) bool {
 	return a.State != b.State || a.Reason != b.Reason || a.Messages != b.Messages || newError || !sameWait(a.WaitsFor, b.WaitsFor)
 }
 
-func sameWait(a, b *campaign.WaitsFor) bool {
-	return a == b || a != nil && b != nil && *a == *b
+// sameWait reports whether a wait is still the same. Its end is left out while what it waits for is tried.
+func sameWait(before, now *campaign.WaitsFor) bool {
+	if before == nil || now == nil {
+		return before == now
+	}
+	w := *now
+	if w.Until.IsZero() {
+		w.Until = before.Until
+	}
+	return w == *before
 }

@@ -286,12 +286,17 @@ func (w *reportWorker) updateScheduled(s *campaign.Sending, changed bool) (again
 	return int(min(max(untilDue, 0), dueEvery)/statusEvery) + 1, nil
 }
 
-// waitOf returns why an unfinished sending waits, or nil if it doesn't.
+// waitOf returns why an unfinished sending waits, or nil if it doesn't. A wait that ends before status.json is
+// written again has no end there: it would be read when it is over.
 func (k *Keeper) waitOf(s *campaign.Sending) *campaign.WaitsFor {
 	if k.waitsFor == nil || !s.State.Active() && !s.State.Stopped() {
 		return nil
 	}
-	return k.waitsFor(s.ID)
+	w := k.waitsFor(s.ID)
+	if w != nil && w.Until.Before(k.now().Add(statusEvery)) {
+		w.Until = time.Time{}
+	}
+	return w
 }
 
 // status replaces status.json and status.txt of an accepted sending.

@@ -269,13 +269,16 @@ func (b *circuitBreaker) release(now time.Time) bool {
 
 // status fills in what the breaker knows. A channel whose latest attempts failed is in
 // trouble before its breaker opens, unless all of them were deferred: the messages may be the reason.
-func (b *circuitBreaker) status(s *ChannelStatus) {
+func (b *circuitBreaker) status(s *ChannelStatus, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s.State, s.LastError = ChannelOK, b.lastFailure
 	switch {
 	case b.isOpen():
-		s.State, s.Reason, s.Since, s.RetryAt = b.state, b.reason, b.since.UTC().Round(0), b.until.UTC().Round(0)
+		s.State, s.Reason, s.Since = b.state, b.reason, b.since.UTC().Round(0)
+		if b.until.After(now) {
+			s.RetryAt = b.until.UTC().Round(0)
+		}
 	case b.failures > b.deferred:
 		s.State, s.Reason, s.Since = ChannelTrouble, b.lastFailure, b.failedSince.UTC().Round(0)
 	}

@@ -82,7 +82,7 @@ type ChannelStatus struct {
 	Held      bool      // State is ChannelHeld
 	Reason    string    // why State isn't ChannelOK
 	Since     time.Time // since when
-	RetryAt   time.Time // when one message will be tried; zero unless nothing else goes before
+	RetryAt   time.Time // when one message will be tried, and nothing before; zero if it is under way or nothing prevents others
 	LastError string    // the channel's latest failure; "" after a success
 
 	WaitsForWorkers bool // Reason is that nothing can be handed out to workers

@@ -190,7 +190,7 @@ func (s *sleeper) result() (time.Duration, bool) { return max(s.d, time.Microsec
 func (cs *channelSender) status(now time.Time) ChannelStatus {
 	s := ChannelStatus{Application: cs.application, Name: cs.name, Rate: cs.settings.Load().Rate, Limit: cs.limiter.currentRate(now),
 		Sendings: int(cs.picker.count.Load()), InFlight: int(cs.recorder.unrecorded.Load())}
-	cs.breaker.status(&s)
+	cs.breaker.status(&s, now)
 	remote, ok := cs.settings.Load().Channel.(Remote)
 	if !ok {
 		return s

@@ -11,17 +11,22 @@ import (
 type Wait struct {
 	Reason string
 	Since  time.Time
-	Until  time.Time // zero: nobody knows
+	Until  time.Time // later than now; zero: nobody knows
 }
 
 // Wait returns what an active sending waits for: of its channels with something left to do, the
 // wait that ends last. Of a held sending it returns only when it is tried again. It returns false for a
 // sending that doesn't wait.
 func (d *Dispatcher) Wait(id campaign.ID) (Wait, bool) {
-	if w := d.runs.wait(id); w != nil {
-		return *w, true
+	w := d.runs.wait(id)
+	if w == nil {
+		return Wait{}, false
 	}
-	return Wait{}, false
+	now := *w
+	if !now.Until.After(d.now()) { // what it waited for is under way
+		now.Until = time.Time{}
+	}
+	return now, true
 }
 
 func (rs *runs) wait(id campaign.ID) *Wait {

@@ -151,6 +151,39 @@ func TestAHangingProbeHasAReason(t *testing.T) {
 	})
 }
 
+// What something waits for may be under way, for as long as a receiver doesn't answer.
+func TestTheEndOfAWaitIsNeverInThePast(t *testing.T) {
+	for name, res := range map[string]Result{
+		"trouble":            {Verdict: VerdictUnreachable, Detail: "no such host"},
+		"throttled":          {Verdict: VerdictThrottled, Code: "429", Detail: "too many requests", RetryAfter: 20 * time.Second},
+		"held":               {Verdict: VerdictHold, Hold: HoldChannel, Detail: "the token is refused", RetryAfter: 20 * time.Second},
+		"held sending":       {Verdict: VerdictHold, Hold: HoldSending, Detail: "the template is paused", RetryAfter: 20 * time.Second},
+		"retry":              {Verdict: VerdictRetry, Code: "500", Detail: "busy", RetryAfter: 20 * time.Second},
+		"a busy recipient":   {Verdict: VerdictRecipientBusy, Code: "451", Detail: "greylisted"},
+		"nothing that waits": {Verdict: VerdictSent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newHarness(t, answering(func(*Message) Result {
+					time.Sleep(7 * time.Second)
+					return res
+				}))
+				id := r.accept(campaign.Sending{}, 5)
+				for range 3000 {
+					time.Sleep(97 * time.Millisecond)
+					now := r.now()
+					if w, ok := r.Wait(id); ok && !w.Until.IsZero() && !w.Until.After(now) {
+						t.Fatalf("the sending waits until %v at %v: %+v", w.Until, now, w)
+					}
+					if s := r.Channels()[0]; !s.RetryAt.IsZero() && !s.RetryAt.After(now) {
+						t.Fatalf("the channel is tried again at %v at %v: %+v", s.RetryAt, now, s)
+					}
+				}
+			})
+		})
+	}
+}
+
 func TestLastFailureOfASending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, answering(func(m *Message) Result {

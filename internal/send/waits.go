@@ -31,12 +31,12 @@ func (w *waits) forLead(now time.Time, why string) {
 
 // forChannel notes that the sender waits for its channel, or that it doesn't.
 func (w *waits) forChannel() {
-	var s ChannelStatus
-	w.breaker.status(&s)
-	if s.RetryAt.IsZero() {
+	if !w.breaker.blocksOthers() {
 		w.reason = nil
 		return
 	}
+	var s ChannelStatus
+	w.breaker.status(&s, time.Now())
 	wait := Wait{Reason: fmt.Sprintf("channel %s is %s: %s", w.name, s.State.Describe(), s.Reason), Since: s.Since, Until: s.RetryAt}
 	if w.reason == nil || *w.reason != wait {
 		w.reason = &wait
