@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -102,6 +103,9 @@ func flagError(cmd *cobra.Command, err error) error {
 	}
 	switch kind := e.GetFlag().Value.Type(); kind {
 	case "int", "int64", "uint32":
+		if errors.Is(err, strconv.ErrRange) {
+			return fmt.Errorf("found --%s %q, which is too large", e.GetFlag().Name, e.GetValue())
+		}
 		return fmt.Errorf("found --%s %q, want a whole number", e.GetFlag().Name, e.GetValue())
 	case "bool":
 		return fmt.Errorf("found --%s=%s, want true or false", e.GetFlag().Name, e.GetValue())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"strconv"
 
@@ -25,6 +26,9 @@ will see them. No daemon needs to run, and nothing is sent.`,
 // parseCampaignID reads the id of a campaign.
 func parseCampaignID(text string) (int64, error) {
 	id, err := strconv.ParseInt(text, 10, 64)
+	if errors.Is(err, strconv.ErrRange) && id > 0 {
+		return 0, usage("found %q, which is too large: the largest number is %d", text, id)
+	}
 	if err != nil || id < 1 {
 		return 0, usage("found %q, want a campaign's id, such as 7; \"campaignd campaign list\" lists them", text)
 	}

@@ -67,6 +67,7 @@ func (c *Checker) readDocuments(ctx context.Context, p *Parts, in *config.Inbox,
 	if err = c.sidecar(p, in, f); err != nil {
 		return d, err
 	}
+	f.swapped(p)
 	camp, err := c.campaign(p, in, f)
 	if err != nil {
 		return d, err
@@ -76,6 +77,18 @@ func (c *Checker) readDocuments(ctx context.Context, p *Parts, in *config.Inbox,
 		f.columns = columnsLayout(p, in, d.rules, f)
 	}
 	return d, nil
+}
+
+// codeSwapped is the code of a document that has the content of the other kind.
+const codeSwapped = "documents-swapped"
+
+// swapped makes one problem of two documents that have each other's content.
+func (f *Finding) swapped(p *Parts) {
+	if list := f.Problems.List; len(list) != 2 || list[0].Code != codeSwapped || list[1].Code != codeSwapped {
+		return
+	}
+	f.Problems = campaign.Problems{}
+	f.Problems.AddCode(codeSwapped, p.Layout.Name, 0, 0, "", "has the content of a schedule, and %s that of a layout: swap their names", p.Sidecar.Name)
 }
 
 func (c *Checker) layout(p *Parts, in *config.Inbox, f *Finding) (*document.Layout, [32]byte, error) {
@@ -97,6 +110,10 @@ func (c *Checker) layout(p *Parts, in *config.Inbox, f *Finding) (*document.Layo
 		return nil, [32]byte{}, err
 	}
 	layout, problems, warnings := document.ParseLayout(part.Name, data)
+	if problems.Count > 0 && document.LooksLikeSidecar(data) {
+		f.Problems.AddCode(codeSwapped, part.Name, 0, 0, "", "has the content of a schedule, not that of a layout; upload the layout under this name")
+		return nil, sha256.Sum256(data), nil
+	}
 	f.Problems.Merge(problems.WithCode("layout-invalid"))
 	f.Sending.Warnings = append(f.Sending.Warnings, warnings...)
 	return layout, sha256.Sum256(data), nil
@@ -148,6 +165,10 @@ func (c *Checker) readSidecar(p *Parts, in *config.Inbox, f *Finding) error {
 		var problems campaign.Problems
 		if data != nil {
 			f.Sidecar, problems = document.ParseSidecar(p.Sidecar.Name, data)
+			if problems.Count > 0 && document.LooksLikeLayout(data) {
+				f.Sidecar, problems = nil, campaign.Problems{}
+				problems.AddCode(codeSwapped, p.Sidecar.Name, 0, 0, "", "has the content of a layout, not that of a schedule; upload the schedule under this name")
+			}
 			f.Problems.Merge(problems.WithCode("schedule-invalid"))
 		} else {
 			f.Sidecar = nil

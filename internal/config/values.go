@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -189,6 +190,10 @@ func Integer[V int | int64 | uint32](lo, hi int64) Codec[V] {
 				return 0, false
 			}
 			v, err := strconv.ParseInt(strings.ReplaceAll(n.text, "_", ""), 0, 64)
+			if errors.Is(err, strconv.ErrRange) && v > 0 {
+				bad(n, "found %s; the largest number is %d", clip(n.text), hi)
+				return 0, false
+			}
 			if err != nil || v < lo || v > hi {
 				bad(n, "found %s; the range is %s", clip(n.text), limits)
 				return 0, false
@@ -220,7 +225,7 @@ func numeric(n *node) (float64, bool) {
 	switch n.kind {
 	case unstable.Integer:
 		v, err := strconv.ParseInt(plain, 0, 64)
-		return float64(v), err == nil
+		return float64(v), err == nil || errors.Is(err, strconv.ErrRange) // then it is outside every range
 	case unstable.Float:
 		v, err := strconv.ParseFloat(plain, 64)
 		return v, err == nil
@@ -309,7 +314,7 @@ func Size(lo, hi int64) Codec[int64] {
 			case unstable.Integer:
 				var err error
 				v, err = strconv.ParseInt(strings.ReplaceAll(n.text, "_", ""), 0, 64)
-				ok = err == nil
+				ok = err == nil || errors.Is(err, strconv.ErrRange)
 			case unstable.String:
 				v, ok = parseSize(n.text)
 			}
@@ -343,10 +348,10 @@ func parseSize(s string) (int64, bool) {
 			continue
 		}
 		v, err := strconv.ParseUint(strings.TrimSpace(digits), 10, 63)
-		if err != nil || int64(v) > math.MaxInt64/u.bytes {
-			return 0, false
+		if errors.Is(err, strconv.ErrRange) || int64(v) > math.MaxInt64/u.bytes {
+			return math.MaxInt64, true // which is outside every range
 		}
-		return int64(v) * u.bytes, true
+		return int64(v) * u.bytes, err == nil
 	}
 	return 0, false
 }

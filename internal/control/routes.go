@@ -254,7 +254,10 @@ func (p *parameters) number(name string) int64 {
 		return 0
 	}
 	n, err := strconv.ParseUint(text, 10, 63) // unlike ParseInt it refuses a plus sign
-	if err != nil {
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		p.fail("%s is %q, which is too large: the largest number is %d", name, text, n)
+	case err != nil:
 		p.fail("%s is %q, want a whole number", name, text)
 	}
 	return int64(n)

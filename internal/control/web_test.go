@@ -105,6 +105,7 @@ func TestWebRequests(t *testing.T) {
 		"unknown state":          {"GET", "/v1/sendings?state=asleep", "", nil, 400, `unknown state`},
 		"unknown outcome":        {"GET", "/v1/sendings/42/results?outcome=pending", "", nil, 400, `unknown outcome`},
 		"bad number":             {"GET", "/v1/timeline?application=-1", "", nil, 400, `whole number`},
+		"too large a number":     {"GET", "/v1/timeline?application=99999999999999999999", "", nil, 400, `too large: the largest number is 9223372036854775807`},
 		"bad number of list":     {"GET", "/v1/suppressions?application=x", "", nil, 400, `whole number`},
 		"bad number of import":   {"POST", "/v1/suppressions/import?application=x", "", nil, 400, `whole number`},
 		"bad instant":            {"GET", "/v1/audit?since=yesterday", "", nil, 400, `want an instant`},

@@ -12,6 +12,7 @@ package document
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -35,6 +36,24 @@ func Read(r io.Reader) ([]byte, error) {
 		return nil, ErrTooLarge
 	}
 	return data, nil
+}
+
+// mostly reports whether data is an object that has mostly keys of this kind and none of another kind.
+func mostly(data []byte, kind, another []string) bool {
+	root, ok := parse(&findingList{}, data, "", "")
+	if !ok {
+		return false
+	}
+	n := 0
+	for _, m := range root.members {
+		switch {
+		case slices.Contains(another, m.name):
+			return false
+		case slices.Contains(kind, m.name):
+			n++
+		}
+	}
+	return 2*n > len(root.members)
 }
 
 // position is a position in a file, from 1; zero for an absent value.

@@ -30,6 +30,12 @@ type Field struct {
 
 const layoutExample = `{"contact": {"contactCode": "{{contactCode}}", "channelType": "{{channelType}}"}}`
 
+// layoutKeys returns the keys of a layout, with those that belong to the campaign (docs/contract.md 3).
+func layoutKeys() []string { return []string{"contact", "customFields", "sendType", "messageContent"} }
+
+// LooksLikeLayout reports whether data is probably a layout, by the names of its keys.
+func LooksLikeLayout(data []byte) bool { return mostly(data, layoutKeys(), SidecarKeys()) }
+
 // layoutReader reads one layout.
 type layoutReader struct {
 	shape

@@ -78,6 +78,9 @@ func (s *Sidecar) setFromName(group, value string) string {
 	switch group {
 	case "application", "campaign":
 		id, err := strconv.ParseInt(value, 10, 64)
+		if errors.Is(err, strconv.ErrRange) && id > 0 {
+			return fmt.Sprintf("which is too large: the largest number is %d", id)
+		}
 		if err != nil || id < 1 {
 			return "want the number of the " + group
 		}

@@ -47,7 +47,7 @@ func TestNamePatternRefusesNames(t *testing.T) {
 		"alternatives":       {`a|daily`, "daily-7", "doesn't have the form"},
 		"campaign no number": {`(?P<campaign>.+)`, "spring", `a.csv: campaignId: the name says "spring", want the number of the campaign`},
 		"campaign zero":      {`(?P<campaign>.+)`, "0", "want the number of the campaign"},
-		"a huge number":      {`(?P<application>\d+)`, "99999999999999999999", "want the number of the application"},
+		"a huge number":      {`(?P<application>\d+)`, "99999999999999999999", "which is too large: the largest number is 9223372036854775807"},
 		"a long reference":   {`(?P<reference>.+)`, strings.Repeat("é", 129), "want a reference of at most 128 characters"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package document
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -123,6 +124,10 @@ func (s shape) integer(n *node, field string, least int64) (int64, bool) {
 		return 0, false
 	}
 	v, err := strconv.ParseInt(string(s.raw(n)), 10, 64)
+	if errors.Is(err, strconv.ErrRange) && v > 0 {
+		s.add(int(n.start), field, "found %s, which is too large: the largest number is %d", shorten(s.raw(n)), v)
+		return 0, false
+	}
 	if err != nil || v < least {
 		s.add(int(n.start), field, "found %s, want %s (no fraction, no exponent)", shorten(s.raw(n)), want)
 		return 0, false

@@ -56,6 +56,9 @@ func SidecarKeys() []string {
 		"rows", "bytes", "sha256", "dryRun", "resend", "reference"}
 }
 
+// LooksLikeSidecar reports whether data is probably a sidecar, by the names of its keys.
+func LooksLikeSidecar(data []byte) bool { return mostly(data, SidecarKeys(), layoutKeys()) }
+
 // ParseSidecar reads a sidecar. file is its base name, for messages. The sidecar
 // is nil only where the JSON is broken; with Count > 0 it is partial. When checks
 // scheduleAt and delay.

@@ -54,10 +54,10 @@ func TestParseSidecarProblems(t *testing.T) {
 			`1:46: rows: found -1, want a whole number from 0 (no fraction, no exponent)`,
 			`1:57: bytes: found 1e3, want a whole number from 0 (no fraction, no exponent)`}},
 		{"number out of range", `{"rows":9223372036854775808,"campaignId":0}`, []string{
-			`1:9: rows: found 9223372036854775808, want a whole number from 0 (no fraction, no exponent)`,
+			`1:9: rows: found 9223372036854775808, which is too large: the largest number is 9223372036854775807`,
 			`1:42: campaignId: found 0, want a whole number from 1 (no fraction, no exponent)`}},
 		{"a number of many digits", `{"rows":` + strings.Repeat("9", 500) + `}`, []string{
-			`1:9: rows: found ` + strings.Repeat("9", 57) + `…, want a whole number from 0 (no fraction, no exponent)`}},
+			`1:9: rows: found ` + strings.Repeat("9", 57) + `…, which is too large: the largest number is 9223372036854775807`}},
 		{"booleans", `{"dryRun":"true","resend":1}`, []string{
 			`1:11: dryRun: found a string, want true or false, without quotes`,
 			`1:27: resend: found a number, want true or false, without quotes`}},
