@@ -50,13 +50,10 @@ func subcommands(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command 
 
 // meant ends an error with the nearest of the names, or else with advice.
 func meant(text string, names []string, advice string) string {
-	if near := source.Nearest(text, names); near != "" {
-		return fmt.Sprintf("; did you mean %q?", near)
+	if near := source.DidYouMean(text, names); near != "" || advice == "" {
+		return near
 	}
-	if advice != "" {
-		return "; " + advice
-	}
-	return ""
+	return "; " + advice
 }
 
 // texts converts names of one kind.

@@ -23,12 +23,9 @@ const temporaryEnding = ".part"
 
 // memoryPart returns data as a file of a drop. The file has no name.
 func memoryPart(name string, data []byte) (check.Part, error) {
-	f, err := os.CreateTemp("", "campaignd-drop-")
+	f, err := check.SpillFile("")
 	if err != nil {
-		return check.Part{}, fmt.Errorf("make temporary file: %w", err)
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		return check.Part{}, errors.Join(fmt.Errorf("make temporary file: %w", err), f.Close())
+		return check.Part{}, err
 	}
 	if _, err := f.Write(data); err != nil {
 		return check.Part{}, errors.Join(fmt.Errorf("make temporary file: %w", err), f.Close())

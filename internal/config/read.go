@@ -99,7 +99,7 @@ func (r *reader) addUnknown(e *entry, path, name string, fields []field, subs ma
 		known = append(known, f.key.Name)
 	}
 	slices.Sort(known)
-	if near := didYouMean(name, known); near != "" {
+	if near := source.DidYouMean(name, known); near != "" {
 		r.addFault(e.offset, path, "is no known key%s", near)
 		return
 	}

@@ -16,13 +16,6 @@ import (
 	"campaignd/internal/source"
 )
 
-func didYouMean(name string, known []string) string {
-	if near := source.Nearest(name, known); near != "" {
-		return fmt.Sprintf("; did you mean %q?", near)
-	}
-	return ""
-}
-
 func notEmpty(s string) error {
 	switch {
 	case s == "":
@@ -111,7 +104,7 @@ func country(s string) error {
 	}
 	if _, err := contact.New(contact.Phone, s, false); err != nil {
 		return fmt.Errorf("found %q where a country's ISO 3166-1 code of two letters is wanted, such as \"ES\"%s",
-			clip(s), didYouMean(strings.ToUpper(s), contact.Countries()))
+			clip(s), source.DidYouMean(strings.ToUpper(s), contact.Countries()))
 	}
 	return nil
 }

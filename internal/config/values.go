@@ -10,6 +10,7 @@ import (
 
 	"campaignd/internal/calendar"
 	"campaignd/internal/display"
+	"campaignd/internal/source"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 )
@@ -111,7 +112,7 @@ func OneOf(choices ...string) Codec[string] {
 				return nil
 			}
 		}
-		return fmt.Errorf("found %q; it is one of %s%s", clip(s), limits, didYouMean(s, choices))
+		return fmt.Errorf("found %q; it is one of %s%s", clip(s), limits, source.DidYouMean(s, choices))
 	})
 }
 

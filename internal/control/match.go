@@ -63,10 +63,7 @@ func nearName(text string, known []SendingName) string {
 	for i, k := range known {
 		names[i] = k.Name
 	}
-	if near := source.Nearest(text, names); near != "" {
-		return fmt.Sprintf("; did you mean %q?", near)
-	}
-	return "; \"campaignd status --all\" lists them"
+	return cmp.Or(source.DidYouMean(text, names), "; \"campaignd status --all\" lists them")
 }
 
 // idList formats the newest few ids and counts the rest.

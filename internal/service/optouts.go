@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
 	"campaignd/internal/api"
+	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/display"
 	"campaignd/internal/optouts"
@@ -64,11 +64,7 @@ func knownChannel(c *config.Config, applications []int64, channel string) error 
 	if channel == "" || slices.Contains(names, channel) {
 		return nil
 	}
-	hint := ""
-	if near := source.Nearest(channel, names); near != "" {
-		hint = fmt.Sprintf("; did you mean %q?", near)
-	}
-	return api.Invalidf("there is no channel %q; there are: %s%s", channel, strings.Join(names, ", "), hint)
+	return api.Invalidf("there is no channel %q; there are: %s%s", channel, strings.Join(names, ", "), source.DidYouMean(channel, names))
 }
 
 // RemoveOptOuts implements control.OptOuts.
@@ -106,14 +102,11 @@ func (svc *Service) ImportOptOuts(ctx context.Context, application int64, csv io
 	if err != nil {
 		return api.Imported{}, err
 	}
-	f, err := os.CreateTemp(svc.Config().StateDir, "import-*")
+	f, err := check.SpillFile(svc.Config().StateDir)
 	if err != nil {
-		return api.Imported{}, fmt.Errorf("make temporary file: %w", err)
+		return api.Imported{}, err
 	}
-	defer f.Close() // unlinked: this also frees its space
-	if err := os.Remove(f.Name()); err != nil {
-		return api.Imported{}, fmt.Errorf("make temporary file: %w", err)
-	}
+	defer f.Close()
 	if _, err := io.Copy(f, csv); err != nil {
 		return api.Imported{}, fmt.Errorf("read the list: %w", err)
 	}

@@ -16,11 +16,8 @@ import (
 // Reschedule implements control.Sendings.
 func (svc *Service) Reschedule(ctx context.Context, id campaign.ID, when api.NewTime, who string) (api.Rescheduled, error) {
 	before, err := svc.Store.Header(id)
-	if errors.Is(err, store.ErrNotFound) {
-		return api.Rescheduled{}, api.NotFoundf("there is no sending %s", id)
-	}
 	if err != nil {
-		return api.Rescheduled{}, err
+		return api.Rescheduled{}, noSending(id, err)
 	}
 	data, err := json.Marshal(when)
 	if err != nil {

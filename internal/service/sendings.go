@@ -69,8 +69,7 @@ func (svc *Service) sending(s *campaign.Sending, slices []campaign.Slice, counts
 	case s.State.Final():
 		one.Percent = 100
 	default:
-		outlook := svc.outlook(s)
-		status := report.Status(s, slices, counts, now, outlook)
+		status := report.Status(s, slices, counts, now, svc.outlook(s))
 		one.Percent = one.Messages.PercentOf()
 		one.NextSliceAt, one.EstimatedEnd = status.NextSliceAt, status.EstimatedEnd
 		one.WaitsFor = status.WaitsFor
@@ -104,21 +103,25 @@ func (svc *Service) Resolve(_ context.Context, inbox, text string) (campaign.ID,
 	return control.Match(text, known)
 }
 
+// noSending gives the store's error about an unknown sending its code.
+func noSending(id campaign.ID, err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return api.NotFoundf("there is no sending %s", id)
+	}
+	return err
+}
+
 // Sending implements control.Sendings.
 func (svc *Service) Sending(_ context.Context, id campaign.ID) (api.Details, error) {
 	s, slices, counts, err := svc.Store.Load(id)
-	if errors.Is(err, store.ErrNotFound) {
-		return api.Details{}, api.NotFoundf("there is no sending %s", id)
-	}
 	if err != nil {
-		return api.Details{}, err
+		return api.Details{}, noSending(id, err)
 	}
-	details := api.Details{
+	return api.Details{
 		Sending: svc.sending(s, slices, counts), Sliced: s.Sliced, AcceptedAt: s.AcceptedAt, Channels: s.Channels,
 		CSV: s.CSV, Warnings: s.Warnings, Errors: s.Problems, ErrorCount: s.ProblemCount, Previews: s.Previews,
 		Slices: apiSlices(slices), Folder: folders.Now(s),
-	}
-	return details, nil
+	}, nil
 }
 
 // WaitsFor returns why a sending with something due doesn't continue, nil if it does.
@@ -165,11 +168,8 @@ func (svc *Service) Cancel(ctx context.Context, id campaign.ID, who string) (api
 func (svc *Service) steer(ctx context.Context, id campaign.ID, who, action string,
 	do func(context.Context, campaign.ID) (campaign.State, error)) (api.Change, error) {
 	before, _, was, err := svc.Store.Load(id)
-	if errors.Is(err, store.ErrNotFound) {
-		return api.Change{}, api.NotFoundf("there is no sending %s", id)
-	}
 	if err != nil {
-		return api.Change{}, err
+		return api.Change{}, noSending(id, err)
 	}
 	state, err := do(ctx, id)
 	if errors.Is(err, send.ErrState) {
@@ -261,11 +261,8 @@ func ofApplication(id int64) string {
 // Resend implements control.Sendings.
 func (svc *Service) Resend(_ context.Context, id campaign.ID, outcomes []api.ResendOutcome, dryRun bool, who string) (api.Resent, error) {
 	s, _, before, err := svc.Store.Load(id)
-	if errors.Is(err, store.ErrNotFound) {
-		return api.Resent{}, api.NotFoundf("there is no sending %s", id)
-	}
 	if err != nil {
-		return api.Resent{}, err
+		return api.Resent{}, noSending(id, err)
 	}
 	if !dryRun {
 		done, err := svc.Keeper.Reopen(id)
@@ -306,11 +303,8 @@ func (svc *Service) Resend(_ context.Context, id campaign.ID, outcomes []api.Res
 // Results implements control.Sendings.
 func (svc *Service) Results(_ context.Context, id campaign.ID, f api.ResultsFilter, w io.Writer) error {
 	s, err := svc.Store.Header(id)
-	if errors.Is(err, store.ErrNotFound) {
-		return api.NotFoundf("there is no sending %s", id)
-	}
 	if err != nil {
-		return err
+		return noSending(id, err)
 	}
 	if s.State == campaign.StateRejected || s.State == campaign.StateChecking {
 		return api.Conflictf("sending %s is %s: it has no results", id, s.State)

@@ -138,11 +138,7 @@ func testSubject(c *config.Config, m api.TestMessage) (config.Channel, []campaig
 func testMessage(driver send.Channel, rules contact.Rules, contents []campaign.Content, variables []string, m api.TestMessage) (*send.Message, error) {
 	for name := range m.Variables {
 		if !slices.Contains(variables, name) {
-			hint := ""
-			if near := source.Nearest(name, variables); near != "" {
-				hint = fmt.Sprintf("; did you mean %q?", near)
-			}
-			return nil, api.Invalidf("the message has no variable %q; it has: %s%s", name, strings.Join(variables, ", "), hint)
+			return nil, api.Invalidf("the message has no variable %q; it has: %s%s", name, strings.Join(variables, ", "), source.DidYouMean(name, variables))
 		}
 	}
 	var rows campaign.Rows

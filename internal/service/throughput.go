@@ -2,12 +2,10 @@ package service
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"campaignd/internal/api"
 	"campaignd/internal/campaign"
-	"campaignd/internal/store"
 )
 
 // Throughput counts a sending's results over time. It reads all results from the
@@ -18,8 +16,5 @@ func (svc *Service) Throughput(ctx context.Context, id campaign.ID) (api.Through
 		tally.Add(at, o)
 		return ctx.Err()
 	})
-	if errors.Is(err, store.ErrNotFound) {
-		return api.Throughput{}, api.NotFoundf("there is no sending %s", id)
-	}
-	return tally.Throughput(), err
+	return tally.Throughput(), noSending(id, err)
 }

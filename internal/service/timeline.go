@@ -111,23 +111,15 @@ func (svc *Service) slots(a *config.Application, now time.Time, one *api.Applica
 // closedSpans returns the times of the next 48 h outside the sending windows.
 func closedSpans(a *config.Application, now time.Time) []api.Span {
 	var spans []api.Span
-	until := now.Add(plan.Horizon)
-	for at := now; at.Before(until); {
-		opening := a.Windows.NextOpening(at)
-		if opening.After(at) || opening.IsZero() {
-			end := until
-			if !opening.IsZero() && opening.Before(until) {
-				end = opening
-			}
-			spans = append(spans, api.Span{Start: at, End: end.UTC()})
-			at = end
-			continue
+	closed, until := now, now.Add(plan.Horizon)
+	for opening, closing := range a.Windows.Intervals(now, until) {
+		if closed.Before(opening) {
+			spans = append(spans, api.Span{Start: closed, End: opening})
 		}
-		closing := a.Windows.NextClosing(at)
-		if closing.IsZero() {
-			break
-		}
-		at = closing.UTC()
+		closed = closing
+	}
+	if closed.Before(until) {
+		spans = append(spans, api.Span{Start: closed, End: until})
 	}
 	return spans
 }

@@ -149,12 +149,7 @@ func (svc *Service) Ready(context.Context) []api.Check {
 			add("replication", s.Replication.Problem)
 		}
 	}
-	slices.SortFunc(checks, func(a, b api.Check) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(checks, func(a, b api.Check) int { return cmp.Compare(a.Name, b.Name) })
 	return checks
 }
 

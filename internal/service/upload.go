@@ -169,13 +169,7 @@ func (u *upload) part(part *api.UploadPart, body io.Reader) error {
 	case part.Name == "applicationId" || part.Name == "campaignId":
 		return fieldError(part.Name, "is in the path of the request and can't be a field")
 	case !slices.Contains(known, part.Name):
-		message := "is no known field"
-		if near := source.Nearest(part.Name, known); near != "" {
-			message += fmt.Sprintf("; did you mean %q?", near)
-		} else {
-			message += "; known are " + strings.Join(known, ", ")
-		}
-		return fieldError(part.Name, message)
+		return fieldError(part.Name, "is no known field"+cmp.Or(source.DidYouMean(part.Name, known), "; known are "+strings.Join(known, ", ")))
 	}
 	value, err := io.ReadAll(io.LimitReader(body, maxField+1))
 	switch {

@@ -8,6 +8,7 @@ package source
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -71,6 +72,15 @@ const longest = 64
 
 // shortest is the length in characters from which a common prefix counts.
 const shortest = 3
+
+// DidYouMean ends a message with the nearest of the known names, as in `; did you mean "delay"?`, and with
+// nothing if none is near.
+func DidYouMean(name string, known []string) string {
+	if near := Nearest(name, known); near != "" {
+		return fmt.Sprintf("; did you mean %q?", near)
+	}
+	return ""
+}
 
 // Nearest returns the known name most similar to name, or "". A name is near at an
 // edit distance of at most a third of the longer name (rounded, at least 1) with
