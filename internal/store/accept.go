@@ -34,7 +34,7 @@ type Terms struct {
 // stored header. Accept sets State, AcceptedAt (now, if zero), Sliced, and Messages and
 // Planned where they are 0. A dry run reserves nothing and is completed at once; its
 // slices are stored for the report.
-func (s *Store) Accept(head *campaign.Sending, terms Terms) ([]campaign.Slice, error) {
+func (s Acceptance) Accept(head *campaign.Sending, terms Terms) ([]campaign.Slice, error) {
 	var list []slots.Slice
 	saved := *head
 	err := s.update(func(t *tx) error {
@@ -192,7 +192,7 @@ func (t *tx) refuseDuplicate(head *campaign.Sending, terms Terms) error {
 
 // Earlier returns the sending that makes a drop with this digest a duplicate at an
 // instant, or "": the latest one accepted less than window before.
-func (s *Store) Earlier(digest string, at time.Time, window time.Duration) (id campaign.ID, err error) {
+func (s Acceptance) Earlier(digest string, at time.Time, window time.Duration) (id campaign.ID, err error) {
 	err = s.view(func(t *tx) error {
 		id, err = t.acceptedWithin(digest, at, window)
 		return err
@@ -274,7 +274,7 @@ func digestKey(digest string) ([]byte, error) {
 // Refuse ends a sending that was being checked. A rejected one loses its rows and keeps
 // its refusals; a canceled one keeps its rows, and every message counts as Canceled. head
 // replaces the stored header, with its problems and counts.
-func (s *Store) Refuse(head *campaign.Sending, state campaign.State, reason string) error {
+func (s Acceptance) Refuse(head *campaign.Sending, state campaign.State, reason string) error {
 	if state != campaign.StateRejected && state != campaign.StateCanceled {
 		return fmt.Errorf("refuse %s as %s: %w", head.ID, state, ErrState)
 	}

@@ -48,7 +48,7 @@ func (t *tx) checking(id campaign.ID) (uint64, error) {
 // Every chunk but the last has campaign.ChunkRows rows. Chunks may come in any order;
 // a repeated one replaces the earlier one. 4 to 8 MB a call keep memory use and the
 // number of syncs low.
-func (s *Store) AppendRows(id campaign.ID, chunks []Packed) error {
+func (s Acceptance) AppendRows(id campaign.ID, chunks []Packed) error {
 	err := s.update(func(t *tx) error {
 		n, err := t.checking(id)
 		if err != nil {
@@ -79,7 +79,7 @@ const refusalBytes = 64 << 10
 
 // AppendRefusals stores rows that were not accepted, in order of line, after those
 // stored before.
-func (s *Store) AppendRefusals(id campaign.ID, refusals []campaign.Refusal) error {
+func (s Acceptance) AppendRefusals(id campaign.ID, refusals []campaign.Refusal) error {
 	var values [][]byte
 	var raw []byte
 	for i := range refusals {
@@ -165,43 +165,12 @@ func decodeRefusals(value []byte) ([]campaign.Refusal, error) {
 	return out, r.Done("refused rows")
 }
 
-// EachRefusal calls fn with every row that was not accepted, in order of line. No
-// transaction is open while fn runs.
-func (s *Store) EachRefusal(id campaign.ID, fn func(campaign.Refusal) error) error {
-	n, err := number(id)
-	if err != nil {
-		return err
-	}
-	for seq := uint32(0); ; seq++ {
-		var list []campaign.Refusal
-		err := s.view(func(t *tx) error {
-			value := t.Bucket(bucketRefusals).Get(key12(n, seq))
-			if value == nil {
-				return nil
-			}
-			list, err = decodeRefusals(value)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("read refused rows of %s: %w", id, err)
-		}
-		if list == nil {
-			return nil
-		}
-		for _, one := range list {
-			if err := fn(one); err != nil {
-				return err
-			}
-		}
-	}
-}
-
 // errUnchanged rolls back a transaction that changed nothing, which saves a sync.
 var errUnchanged = errors.New("nothing to change")
 
 // DiscardRows removes the rows and refusals of a sending that is being checked. It
 // writes nothing if there are none.
-func (s *Store) DiscardRows(id campaign.ID) error {
+func (s Acceptance) DiscardRows(id campaign.ID) error {
 	err := s.update(func(t *tx) error {
 		n, err := t.checking(id)
 		if err != nil {

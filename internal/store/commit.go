@@ -8,6 +8,7 @@ import (
 	"iter"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"campaignd/internal/campaign"
@@ -18,7 +19,9 @@ import (
 // takes everything queued while the previous transaction was being synced, and then
 // passes the lead to the first caller that came too late.
 type committer struct {
-	wait time.Duration // how long to wait for others
+	*core
+	wait    time.Duration // how long to wait for others
+	entries atomic.Uint64 // written since Open
 
 	mu      sync.Mutex // guards the fields below
 	queue   []*commitRequest
@@ -42,14 +45,13 @@ type commitRequest struct {
 // written. Results are always written. After Finalize a result that says Retrying or
 // Pending becomes the outcome given there. ctx ends the wait only before the entries are
 // queued.
-func (s *Store) Commit(ctx context.Context, entries []campaign.Entry) error {
+func (g *committer) Commit(ctx context.Context, entries []campaign.Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	g := &s.group
 	r := &commitRequest{entries: entries, done: make(chan bool, 1)}
 	g.mu.Lock()
 	g.queue = append(g.queue, r)
@@ -61,7 +63,7 @@ func (s *Store) Commit(ctx context.Context, entries []campaign.Entry) error {
 	g.leading = true
 	g.mu.Unlock()
 	if lead || <-r.done {
-		s.lead(r)
+		g.lead(r)
 	}
 	if r.err == nil && len(r.refused) > 0 {
 		return &campaign.Refused{Entries: r.refused}
@@ -70,16 +72,15 @@ func (s *Store) Commit(ctx context.Context, entries []campaign.Entry) error {
 }
 
 // lead commits one group that contains own, and then passes the lead on.
-func (s *Store) lead(own *commitRequest) {
-	g := &s.group
-	s.gather()
+func (g *committer) lead(own *commitRequest) {
+	g.gather()
 	g.mu.Lock()
 	batch := g.queue
 	g.queue = nil
 	g.last = len(batch)
 	g.mu.Unlock()
 
-	acknowledged, err := s.db.Commit(func(t *db.Tx) error { return (&tx{Tx: t, s: s}).writeBatch(batch) })
+	acknowledged, err := g.db.Commit(func(t *db.Tx) error { return (&tx{Tx: t, s: g.core}).writeBatch(batch) })
 	g.mu.Lock()
 	if len(g.queue) > 0 {
 		g.queue[0].done <- true
@@ -89,12 +90,12 @@ func (s *Store) lead(own *commitRequest) {
 	g.mu.Unlock()
 
 	if err == nil {
-		err = s.db.Await(acknowledged)
+		err = g.db.Await(acknowledged)
 	}
 	for _, r := range batch {
 		r.err = errors.Join(r.err, err)
 		if err == nil {
-			s.entries.Add(uint64(len(r.entries) - len(r.refused)))
+			g.entries.Add(uint64(len(r.entries) - len(r.refused)))
 		}
 	}
 	for _, r := range batch {
@@ -106,8 +107,7 @@ func (s *Store) lead(own *commitRequest) {
 
 // gather waits briefly for as many callers as the last group had: callers whose wait has
 // just ended come back with their next entry, and one sync serves them all.
-func (s *Store) gather() {
-	g := &s.group
+func (g *committer) gather() {
 	g.mu.Lock()
 	if g.last < 2 || len(g.queue) >= g.last {
 		g.mu.Unlock()

@@ -81,7 +81,7 @@ func (t *tx) dropSome(bucket, prefix []byte, limit int) (n int, err error) {
 
 // Retries implements send.Store: it lists the messages that wait for their next attempt, in order of
 // NextAt, at most limit (0: all).
-func (s *Store) Retries(id campaign.ID, limit int) ([]campaign.Entry, error) {
+func (s Timeline) Retries(id campaign.ID, limit int) ([]campaign.Entry, error) {
 	n, err := number(id)
 	if err != nil {
 		return nil, err

@@ -1,10 +1,17 @@
 // Package store keeps campaignd's state in one bbolt file: sendings and their rows,
 // the status and outcome of every message, and the timeline. Nobody else knows bbolt.
 //
+// A Store is put together from parts, whose methods are its own. Those of this package share the
+// transactions of core: Acceptance takes a drop from its claim to its acceptance (begin.go, append.go,
+// accept.go), Timeline knows what is due (due.go), committer records attempts and results (commit.go,
+// status_writer.go), Recovery resolves what was in flight at the end of a process (recover.go),
+// Retention removes old sendings (retire.go). Store itself reads sendings and changes their state
+// (sendings.go, states.go, replan.go, resend.go).
+//
 // Packages below it have what needs little or nothing of a sending: db the file, inbound
 // receipts and replies, slots the slices and what they reserve, optout who must not be written to,
 // quota how many contacts were written to in 24 hours, tables the audit trail and other small
-// tables. A Store embeds them, so their methods are its own.
+// tables.
 //
 // It doesn't plan, send or touch drop folders. Every transaction leaves the
 // counters balanced. It starts no goroutine.

@@ -74,12 +74,15 @@ func (s *scans) now() uint64 {
 	return s.changes
 }
 
+// Timeline tells which sendings have something to do, and when.
+type Timeline struct{ *core }
+
 // Due implements send.Store. It returns the active sendings with something due at or
 // before until: a slice that starts by then and has a recipient whose next message is
 // Pending, a retry, counters that balance, so that the sending needs Finish, or a retry
 // that would be after the earliest time at which the sending expires. Pacing within a slice is
 // the caller's. next is never late; it may be early if its message has been sent meanwhile.
-func (s *Store) Due(until time.Time) (ids []campaign.ID, next time.Time, err error) {
+func (s Timeline) Due(until time.Time) (ids []campaign.ID, next time.Time, err error) {
 	limit := until.UnixNano()
 	earliest := int64(noDue)
 	changes := s.scans.now()
@@ -138,7 +141,7 @@ func (s *Store) Due(until time.Time) (ids []campaign.ID, next time.Time, err err
 
 // correct moves timeline entries to the instants found, unless something may have
 // become due earlier meanwhile; the next scan corrects them then.
-func (s *Store) correct(late map[uint64]int64, changes uint64) error {
+func (s Timeline) correct(late map[uint64]int64, changes uint64) error {
 	return s.update(func(t *tx) error {
 		if s.scans.now() != changes {
 			return nil

@@ -24,7 +24,7 @@ type InFlight struct {
 }
 
 // InFlight returns the messages in flight.
-func (s *Store) InFlight() ([]InFlight, error) {
+func (s Recovery) InFlight() ([]InFlight, error) {
 	var list []InFlight
 	err := s.view(func(t *tx) error {
 		c := t.Bucket(bucketInFlight).Cursor()

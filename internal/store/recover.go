@@ -9,6 +9,9 @@ import (
 	"campaignd/internal/store/db"
 )
 
+// Recovery resolves what was in flight when the process ended, and finds what the store doesn't know.
+type Recovery struct{ *core }
+
 // Recovered counts the messages that Recover found in flight.
 type Recovered struct {
 	Retried uint64 // Pending again
@@ -27,7 +30,7 @@ const lostInFlight = "campaignd ended between sending it and recording the answe
 //
 // Messages of the channels that remote reports stay in flight: workers on other machines may
 // be sending them (InFlight).
-func (s *Store) Recover(remote, retry func(application int64, channelType string) bool) (Recovered, error) {
+func (s Recovery) Recover(remote, retry func(application int64, channelType string) bool) (Recovered, error) {
 	var found Recovered
 	for after := uint64(0); ; {
 		var n uint64
@@ -58,7 +61,7 @@ func (s *Store) Recover(remote, retry func(application int64, channelType string
 
 // finishCancels makes the sendings canceled that were finalized so: the process ended while their
 // last messages were in flight.
-func (s *Store) finishCancels() error {
+func (s Recovery) finishCancels() error {
 	return s.update(func(t *tx) error {
 		var canceled []uint64
 		if err := t.Bucket(bucketActive).ForEach(func(k, v []byte) error {
@@ -96,7 +99,7 @@ const (
 	fateKept
 )
 
-func (s *Store) recover(n uint64, chunks []uint32, of fates, found *Recovered) error {
+func (s Recovery) recover(n uint64, chunks []uint32, of fates, found *Recovered) error {
 	var one Recovered
 	err := s.update(func(t *tx) error {
 		one = Recovered{}

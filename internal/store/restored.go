@@ -18,17 +18,10 @@ func (s *Store) Restored() string { return s.restored }
 // Hold holds every unfinished sending of a store found to be an older copy; one being
 // checked is held once it is accepted. Numbers up to last are never given out again. It
 // returns how many sendings it held. why completes "the store was restored …".
-func (s *Store) Hold(why string, last uint64) (int, error) {
-	held, err := s.hold(why, last)
-	if err != nil {
-		return 0, fmt.Errorf("hold the sendings of a restored store: %w", err)
-	}
-	return held, nil
-}
-
-// hold holds the sendings and gives the store a new tag: numbers used after the copy may
-// be used again, and their messages must not get keys that a receiver has seen.
-func (s *Store) hold(why string, last uint64) (held int, err error) {
+//
+// The store gets a new tag: numbers used after the copy may be used again, and their messages must
+// not get keys that a receiver has seen.
+func (s *Store) Hold(why string, last uint64) (held int, err error) {
 	reason := fmt.Sprintf("the store was restored %s: what was sent since is not in it. Compare before you resume", why)
 	err = s.update(func(t *tx) error {
 		held = 0
@@ -52,10 +45,11 @@ func (s *Store) hold(why string, last uint64) (held int, err error) {
 		held = len(open)
 		return t.Renew(last)
 	})
-	if err == nil {
-		s.restored = why
+	if err != nil {
+		return 0, fmt.Errorf("hold the sendings of a restored store: %w", err)
 	}
-	return held, err
+	s.restored = why
+	return held, nil
 }
 
 // holdOne holds one sending. One being checked is held once it is accepted. A paused one
@@ -80,7 +74,7 @@ func (s *Store) holdRestored() error {
 	if why == "" {
 		return nil
 	}
-	if _, err := s.hold(why, 0); err != nil {
+	if _, err := s.Hold(why, 0); err != nil {
 		return err
 	}
 	failpoint.At(failpoint.RestoredHeld)

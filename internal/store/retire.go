@@ -19,9 +19,12 @@ import (
 // 8 MB, so that other writers wait only briefly.
 const removeKeys = 512
 
+// Retention removes sendings that ended long ago (docs/contract.md 12, promise 5).
+type Retention struct{ *core }
+
 // EndedBefore returns the headers of up to limit filed sendings that finished before an
 // instant, oldest first, starting after the given one ("": from the oldest).
-func (s *Store) EndedBefore(before time.Time, after campaign.ID, limit int) ([]*campaign.Sending, error) {
+func (s Retention) EndedBefore(before time.Time, after campaign.ID, limit int) ([]*campaign.Sending, error) {
 	var old []*campaign.Sending
 	err := s.view(func(t *tx) error {
 		c := t.Bucket(bucketSendings).Cursor()
@@ -51,7 +54,7 @@ func (s *Store) EndedBefore(before time.Time, after campaign.ID, limit int) ([]*
 // isn't filed stays. The sending disappears at once; its data is deleted in further
 // transactions, so that other writers wait only briefly. After a crash or an error
 // FinishRemovals deletes the rest.
-func (s *Store) Remove(id campaign.ID) (bool, error) {
+func (s Retention) Remove(id campaign.ID) (bool, error) {
 	gone, done := false, false
 	var n uint64
 	err := s.update(func(t *tx) error {
@@ -88,7 +91,7 @@ func (s *Store) Remove(id campaign.ID) (bool, error) {
 }
 
 // FinishRemovals deletes the data of sendings whose removal was interrupted.
-func (s *Store) FinishRemovals() error {
+func (s Retention) FinishRemovals() error {
 	for {
 		var left []uint64
 		err := s.view(func(t *tx) error {

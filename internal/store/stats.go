@@ -20,7 +20,7 @@ type Stats struct {
 
 // Stats reads the figures. Its cost grows with the number of unfiled sendings.
 func (s *Store) Stats() (Stats, error) {
-	st := Stats{Sendings: map[campaign.State]uint64{}, Commits: s.db.Commits(), Entries: s.entries.Load()}
+	st := Stats{Sendings: map[campaign.State]uint64{}, Commits: s.db.Commits(), Entries: s.committer.entries.Load()}
 	err := s.view(func(t *tx) error {
 		st.FileBytes = t.Size()
 		pages := t.DB().Stats()

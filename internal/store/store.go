@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"campaignd/internal/campaign"
@@ -35,20 +34,27 @@ func (o Options) file() db.Options {
 
 // Store is an open store. Its methods are safe for concurrent use.
 type Store struct {
+	*core
 	File
-	*optout.Table     // opt-outs, user ids and forgotten contacts
-	quota.Counters    // of contacts in 24 hours
-	tables.Tables     // audit trail, records of drivers, ids of inboxes, uploads
+	Acceptance
+	Timeline
+	*committer
+	Recovery
+	Retention
+	slots.Slots       // reservations of applications
 	*inbound.Receipts // of messages
 	inbound.Replies   // of recipients
-	slots.Slots       // of applications
+	*optout.Table     // opt-outs, user ids and forgotten contacts
+	quota.Counters    // of contacts in 24 hours
+	tables.Tables     // audit trail, records of drivers, ids of inboxes, uploads, notices
 
-	db       *db.DB // File, for this package
 	restored string // see Restored; set by Open, or by Hold before anything is sent
+}
 
-	group   committer
-	scans   scans
-	entries atomic.Uint64
+// core runs transactions on the sendings. Every part of a Store that changes sendings has it.
+type core struct {
+	db    *db.DB
+	scans scans
 }
 
 // Open opens the store at path, and creates it if there is no such file. It returns
@@ -58,9 +64,11 @@ func Open(path string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{File: file, db: file, Counters: quota.Open(file), Tables: tables.Open(file),
-		Slots: slots.Open(file, ownerOf, func(t *db.Tx, n uint64) (*campaign.Sending, error) { return (&tx{Tx: t}).header(n) }), scans: scans{byNumber: map[uint64]*scan{}}}
-	s.group.wait = cmp.Or(max(opts.Gather, 0), 500*time.Microsecond)
+	c := &core{db: file, scans: scans{byNumber: map[uint64]*scan{}}}
+	s := &Store{core: c, File: file, Acceptance: Acceptance{c}, Timeline: Timeline{c}, Recovery: Recovery{c}, Retention: Retention{c},
+		committer: &committer{core: c, wait: cmp.Or(max(opts.Gather, 0), 500*time.Microsecond)},
+		Slots:     slots.Open(file, ownerOf, func(t *db.Tx, n uint64) (*campaign.Sending, error) { return (&tx{Tx: t}).header(n) }),
+		Counters:  quota.Open(file), Tables: tables.Open(file)}
 	file.Reopened = s.scans.forgetAll
 	if err = s.holdRestored(); err == nil {
 		s.Table, err = optout.Open(file)
@@ -74,20 +82,20 @@ func Open(path string, opts Options) (*Store, error) {
 }
 
 // view runs fn in a read transaction; see db.DB.View.
-func (s *Store) view(fn func(*tx) error) error {
-	return s.db.View(func(t *db.Tx) error { return fn(&tx{Tx: t, s: s}) })
+func (c *core) view(fn func(*tx) error) error {
+	return c.db.View(func(t *db.Tx) error { return fn(&tx{Tx: t, s: c}) })
 }
 
 // update runs fn once in the only write transaction and returns when it is durable. An error of
 // fn leaves everything unchanged.
-func (s *Store) update(fn func(*tx) error) error {
-	return s.db.Update(func(t *db.Tx) error { return fn(&tx{Tx: t, s: s}) })
+func (c *core) update(fn func(*tx) error) error {
+	return c.db.Update(func(t *db.Tx) error { return fn(&tx{Tx: t, s: c}) })
 }
 
 // tx is a transaction on the buckets of this package.
 type tx struct {
 	*db.Tx
-	s *Store
+	s *core
 }
 
 // number returns the sequence part of id.

@@ -18,7 +18,7 @@ type Attempt struct {
 
 // Unrecorded returns the key of an attempt at a message of this store that the store doesn't know of,
 // "" if there is none: else it is an older copy. Keys of other stores and of deleted sendings are ignored.
-func (s *Store) Unrecorded(attempts []Attempt) (key string, err error) {
+func (s Recovery) Unrecorded(attempts []Attempt) (key string, err error) {
 	bySending := map[campaign.ID][]attemptAt{}
 	for i := range attempts {
 		if id, tag, line, n, ok := campaign.ParseKey(attempts[i].Key); ok {
@@ -56,7 +56,7 @@ func (t *tx) unrecorded(id campaign.ID, list []attemptAt) (key string, err error
 		if id.Number() <= t.Bucket(bucketSendings).Sequence() { // it was deleted
 			return "", nil
 		}
-		at := slices.IndexFunc(list, func(a attemptAt) bool { return a.tag == t.s.Tag() })
+		at := slices.IndexFunc(list, func(a attemptAt) bool { return a.tag == t.s.db.Tag() })
 		if at < 0 {
 			return "", nil
 		}

@@ -11,7 +11,7 @@ import (
 // Upcoming returns the unfinished sendings of an application that were accepted: paused and held
 // ones first, then the others in the order in which they are due. It returns at most limit ids
 // (0: all), and the number of all. It reads no headers.
-func (s *Store) Upcoming(application int64, limit int) (ids []campaign.ID, total int, err error) {
+func (s Timeline) Upcoming(application int64, limit int) (ids []campaign.ID, total int, err error) {
 	var found []*record
 	err = s.view(func(t *tx) error {
 		return t.eachActive(func(_ uint64, rec *record) error {
@@ -36,7 +36,7 @@ func (s *Store) Upcoming(application int64, limit int) (ids []campaign.ID, total
 }
 
 // States returns the states of the unfinished sendings that were accepted, without reading their headers.
-func (s *Store) States() (map[campaign.ID]campaign.State, error) {
+func (s Timeline) States() (map[campaign.ID]campaign.State, error) {
 	states := map[campaign.ID]campaign.State{}
 	err := s.view(func(t *tx) error {
 		return t.eachActive(func(_ uint64, rec *record) error {
