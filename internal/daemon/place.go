@@ -95,7 +95,7 @@ func newPlace(o Options) (*place, error) {
 
 // newLease returns a lease that this process doesn't hold yet.
 func (p *place) newLease(key string) *relay.Lease {
-	return p.conn.NewLease(relay.LeaseOptions{Key: key, Time: p.o.Config.Standby.Lease, Log: p.o.Log,
+	return p.conn.NewLease(relay.LeaseOptions{Key: key, Time: p.o.Config.Standby.Lease,
 		Self: relay.Holder{ID: p.id, Host: hostName(), Version: p.o.Version, Since: p.started.UTC()}})
 }
 

@@ -36,7 +36,6 @@ type Conn struct {
 
 	config Config
 	wire   Versions
-	log    *slog.Logger
 	nc     *nats.Conn
 	js     jetstream.JetStream
 
@@ -95,7 +94,7 @@ func Connect(config Config) (*Conn, error) {
 		nc.Close()
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
-	return &Conn{Names: NewNames(config.Name), config: config, wire: config.wire(), log: log, nc: nc, js: js}, nil
+	return &Conn{Names: NewNames(config.Name), config: config, wire: config.wire(), nc: nc, js: js}, nil
 }
 
 // ErrCredentials is returned when credentials have no known form. It doesn't repeat them.

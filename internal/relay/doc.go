@@ -36,7 +36,7 @@
 //     after the last one.
 //  6. The hub records the results.
 //
-// A batch that isn't claimed within ClaimWithin is withdrawn by the hub: its messages are pending
+// A batch that isn't claimed within a few seconds (package send) is withdrawn by the hub: its messages are pending
 // again, and a later claim is refused. The hub deletes streams' contents never by itself; age and
 // acknowledgements do.
 //

@@ -2,8 +2,11 @@ package relay
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +21,15 @@ import (
 type Records interface {
 	Record(name string) ([]byte, error)
 	PutRecord(name string, value []byte) error
+}
+
+// readRecord decodes a record of JSON. It returns false, and leaves value as it is, if there is none.
+func readRecord(r Records, name string, value any) (found bool, err error) {
+	data, err := r.Record(name)
+	if err != nil || data == nil {
+		return false, err
+	}
+	return true, json.Unmarshal(data, value)
 }
 
 // Names of the hub's records.
@@ -106,14 +118,9 @@ type handOut struct {
 
 // counts count what arrives.
 type counts struct {
-	garbage    atomic.Uint64 // messages that can't be decoded
-	unknown    atomic.Uint64 // answers to attempts that nobody waits for
-	withdrawn  atomic.Uint64 // batches that nobody claimed
-	handedOut  atomic.Uint64 // batches
-	regranted  atomic.Uint64 // batches granted to a further worker
-	givenBack  atomic.Uint64 // batches that a worker gave back
-	settled    atomic.Uint64 // messages of earlier hubs whose answer was found
-	unanswered atomic.Uint64 // messages of earlier hubs that nobody answered for
+	garbage   atomic.Uint64 // messages that can't be decoded
+	withdrawn atomic.Uint64 // batches that nobody claimed
+	givenBack atomic.Uint64 // batches that a worker gave back
 }
 
 // NewHub creates a hub. It does no I/O and starts nothing.
@@ -160,10 +167,7 @@ func (h *Hub) Run(ctx context.Context, settler Settler) error {
 		if err := h.serve(ctx, settler); err != nil && ctx.Err() == nil {
 			h.setProblem(err)
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(reconnectWait):
-		}
+		sleep(ctx, reconnectWait)
 	}
 	return nil
 }
@@ -226,11 +230,9 @@ func (h *Hub) serve(ctx context.Context, settler Settler) error {
 		return err
 	}
 	if !h.ready.Load() {
-		n, err := settler.SettleUnsent(ctx, h.grants.neverGranted())
-		if err != nil {
+		if _, err := settler.SettleUnsent(ctx, h.grants.neverGranted()); err != nil {
 			return err
 		}
-		h.counts.settled.Add(uint64(n))
 		if err := h.drain(ctx, settler); err != nil {
 			return err
 		}
@@ -256,11 +258,7 @@ func (h *Hub) declare(ctx context.Context) error {
 func (h *Hub) list() []*Channel {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	list := make([]*Channel, 0, len(h.channels))
-	for _, c := range h.channels {
-		list = append(list, c)
-	}
-	return list
+	return slices.Collect(maps.Values(h.channels))
 }
 
 // tend looks after the streams and the workers until one of the streams is lost.

@@ -109,10 +109,7 @@ func (r *answerReader) run(ctx context.Context) {
 				} else if ctx.Err() == nil {
 					r.hub.log.Error("cannot record the answers of workers; trying again", "error", err)
 				}
-				select {
-				case <-ctx.Done():
-				case <-time.After(wait):
-				}
+				sleep(ctx, wait)
 			}
 			if r.target > 0 && (meta.Sequence.Stream >= r.target || meta.NumPending == 0) {
 				r.target = 0
@@ -203,12 +200,9 @@ func (r *answerReader) take(ctx context.Context, data []byte, seq uint64) error 
 		}
 		list = append(list, one)
 	}
-	n, err := r.settler.Settle(ctx, list)
-	if err != nil {
+	if _, err := r.settler.Settle(ctx, list); err != nil {
 		return err
 	}
-	h.counts.settled.Add(uint64(n))
-	h.counts.unknown.Add(uint64(len(list) - n))
 	h.advance(r.created, seq, nil)
 	return nil
 }
@@ -218,7 +212,6 @@ func (h *Hub) takeLive(a *Answers, created time.Time, seq uint64) {
 	b := h.batch(a.ID)
 	h.advance(created, seq, b)
 	if b == nil {
-		h.counts.unknown.Add(uint64(len(a.List)))
 		return
 	}
 	b.mu.Lock()
@@ -240,17 +233,14 @@ func (h *Hub) takeLive(a *Answers, created time.Time, seq uint64) {
 		one := &a.List[i]
 		at, known := b.index[one.Key]
 		if !known || b.Messages[at].Attempt != one.Attempt {
-			h.counts.unknown.Add(1)
-			continue
+			continue // a repetition
 		}
 		res := one.Result
 		if a.Back {
 			res = send.Returned()
 			res.MaybeDelivered = maybe
 		}
-		if !b.Answer(at, res) {
-			h.counts.unknown.Add(1)
-		}
+		b.Answer(at, res)
 	}
 }
 

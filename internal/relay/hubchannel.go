@@ -159,7 +159,6 @@ func (c *Channel) Publish(ctx context.Context, b *send.HandOut) error {
 	h.mu.Lock()
 	h.batches[id.Number] = one
 	h.mu.Unlock()
-	h.counts.handedOut.Add(1)
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	_, err := h.conn.js.Publish(ctx, h.conn.Names.Work(c.application, c.name), AppendBatch(nil, &wire),

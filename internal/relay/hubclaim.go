@@ -58,9 +58,6 @@ func (h *Hub) decide(c *Claim) Grant {
 	b.mu.Lock() // before the grant is recorded: meanwhile nobody else can give the batch back
 	b.grants++
 	b.holder = c.claimant()
-	if b.grants > 1 {
-		h.counts.regranted.Add(1)
-	}
 	b.mu.Unlock()
 	if b.hold {
 		if err := h.grants.add(c.ID, c.claimant()); err != nil {

@@ -18,11 +18,7 @@ func (h *Hub) begin(ctx context.Context) error {
 		return nil
 	}
 	var last uint64
-	text, err := h.records.Record(recordEpoch)
-	if err == nil && text != nil {
-		_, err = fmt.Sscan(string(text), &last)
-	}
-	if err != nil {
+	if _, err := readRecord(h.records, recordEpoch, &last); err != nil {
 		return fmt.Errorf("read the hub's epoch: %w", err)
 	}
 	stream, err := h.conn.stream(ctx, h.conn.Names.DoneStream())
@@ -40,10 +36,7 @@ func (h *Hub) begin(ctx context.Context) error {
 	if err := h.records.PutRecord(recordEpoch, fmt.Append(nil, last+1)); err != nil {
 		return fmt.Errorf("record the hub's epoch: %w", err)
 	}
-	if text, err = h.records.Record(recordDone); err == nil && text != nil {
-		err = json.Unmarshal(text, &h.saved)
-	}
-	if err != nil {
+	if _, err := readRecord(h.records, recordDone, &h.saved); err != nil {
 		return fmt.Errorf("read the position in the stream of answers: %w", err)
 	}
 	if err := h.grants.load(h.tag(), last+1); err != nil {
@@ -66,7 +59,6 @@ func (h *Hub) settleRest(ctx context.Context, settler Settler, waited time.Durat
 			h.log.Error("cannot record what became of messages that an earlier hub handed out; trying again", "error", err)
 			continue
 		}
-		h.counts.unanswered.Add(uint64(n))
 		h.log.Warn("no worker has answered for messages that an earlier hub handed out; on_unknown decides", "application", c.application,
 			"channel", c.name, "messages", n)
 	}
@@ -137,11 +129,9 @@ func (h *Hub) drainSome(ctx context.Context, consumer jetstream.Consumer, settle
 			for i := range b.Messages {
 				list[i] = send.LateAnswer{Key: b.Messages[i].Key, Attempt: b.Messages[i].Attempt, Number: sendNumber(b.ID), Result: send.Returned()}
 			}
-			settled, err := settler.Settle(ctx, list)
-			if err != nil {
+			if _, err := settler.Settle(ctx, list); err != nil {
 				return n, err
 			}
-			h.counts.settled.Add(uint64(settled))
 		}
 		if err := m.DoubleAck(ctx); err != nil {
 			return n, err

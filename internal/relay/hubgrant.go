@@ -47,14 +47,11 @@ type storedGrant struct {
 // load reads the book of the store with this tag at the beginning of an epoch, or begins one.
 func (g *grantBook) load(tag string, epoch uint64) error {
 	var last storedGrants
-	text, err := g.records.Record(recordGrants)
-	if err == nil && text != nil {
-		err = json.Unmarshal(text, &last)
-	}
+	found, err := readRecord(g.records, recordGrants, &last)
 	if err != nil {
 		return fmt.Errorf("read the record of grants: %w", err)
 	}
-	if text == nil || last.Tag != tag {
+	if !found || last.Tag != tag {
 		last = storedGrants{Since: epoch}
 	}
 	g.mu.Lock()

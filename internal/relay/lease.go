@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -44,7 +43,6 @@ type Lease struct {
 	bucket leaseBucket
 	key    string
 	time   time.Duration
-	log    *slog.Logger
 
 	mu       sync.Mutex // guards the fields below
 	heard    time.Time  // when the last beat was heard, or listening began
@@ -62,7 +60,6 @@ type LeaseOptions struct {
 	Key  string        // LeaseLead or LeaseStandby
 	Time time.Duration // see Lease
 	Self Holder
-	Log  *slog.Logger
 }
 
 // ErrLeaseLost is returned when another process has taken the lease.
@@ -73,10 +70,7 @@ var errNotFree = errors.New("another process holds the lease")
 
 // NewLease returns a lease that isn't held yet. It does no I/O.
 func (c *Conn) NewLease(o LeaseOptions) *Lease {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	return &Lease{bucket: c, key: o.Key, time: o.Time, log: o.Log, self: o.Self}
+	return &Lease{bucket: c, key: o.Key, time: o.Time, self: o.Self}
 }
 
 // Take waits until the lease is held, or ctx ends. observe is called after every look that found

@@ -2,11 +2,8 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"campaignd/internal/store"
 )
 
 // finish ends the log for good.
@@ -66,11 +63,7 @@ type LogState struct {
 	Since      time.Time // since when not; zero: it is
 	Problem    string    // why not
 	Basing     bool      // a base is being written
-	Deposed    bool
-	Epoch      uint64
-	Sequence   uint64 // of the last message acknowledged
-	Unacked    int    // bytes on their way
-	Commit     uint64 // of the last set appended
+	Commit     uint64    // of the last set appended
 }
 
 // ackLate: after this time without an acknowledgement the log counts as behind.
@@ -80,8 +73,7 @@ const ackLate = time.Second
 func (l *Log) State() LogState {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := LogState{Replicated: l.linked && l.complete && l.err == nil, Since: l.behindFrom, Problem: l.problem, Basing: l.basing,
-		Deposed: errors.Is(l.err, store.ErrDeposed), Epoch: l.epoch, Sequence: l.acked, Unacked: l.unacked, Commit: l.newest}
+	s := LogState{Replicated: l.linked && l.complete && l.err == nil, Since: l.behindFrom, Problem: l.problem, Basing: l.basing, Commit: l.newest}
 	if len(l.pending) > 0 && s.Since.IsZero() && time.Since(l.pending[0].sent) > ackLate {
 		s.Since, s.Replicated, s.Problem = l.pending[0].sent, false, "NATS doesn't acknowledge"
 	}

@@ -9,7 +9,6 @@ import (
 // Times of the protocol. Each is measured on one machine (docs/cluster.md).
 const (
 	ClaimTimeout  = time.Second             // a worker waits so long for a Grant, then gives the batch back
-	ClaimWithin   = 3 * time.Second         // the hub withdraws a batch that isn't claimed so long after it was published
 	AckWait       = 5 * time.Second         // NATS hands out a batch again after so long without a sign of its worker
 	ProgressEvery = 1600 * time.Millisecond // interval of these signs
 	WorkAge       = 10 * time.Minute        // batches older than this leave the queue
@@ -21,7 +20,6 @@ const (
 // Limits of a batch.
 const (
 	MaxBatchMessages = 1024      // of any batch on the wire
-	MaxBatchBytes    = 32 << 10  // of the encoded messages; a single larger message is a batch of its own
 	MaxDeliveries    = 3         // of a batch where on_unknown is "retry": then it is suspected of killing workers
 	MaxMessageBytes  = 512 << 10 // of one encoded message; NATS takes 1 MiB by default
 )

@@ -26,11 +26,7 @@ func (c *Conn) HoldOlder(ctx context.Context, s *store.Store) (key string, err e
 		return "", fmt.Errorf("open stream %s: %w", c.Names.DoneStream(), err)
 	}
 	var saved donePosition
-	text, err := s.Record(recordDone)
-	if err == nil && text != nil {
-		err = json.Unmarshal(text, &saved)
-	}
-	if err != nil {
+	if _, err := readRecord(s, recordDone, &saved); err != nil {
 		return "", fmt.Errorf("read the position in the stream of answers: %w", err)
 	}
 	end := donePosition{stream.CachedInfo().Created.UTC(), stream.CachedInfo().State.LastSeq}
@@ -51,7 +47,8 @@ func (c *Conn) HoldOlder(ctx context.Context, s *store.Store) (key string, err e
 		return "", err
 	}
 	// The answers so far say no more from here on.
-	if text, err = json.Marshal(end); err == nil {
+	text, err := json.Marshal(end)
+	if err == nil {
 		err = s.PutRecord(recordDone, text)
 	}
 	return key, err
