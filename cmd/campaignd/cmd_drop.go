@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,7 +50,7 @@ rejected or canceled, and nothing was dropped.`,
 	flags.StringVar(&o.name, "name", "", "`name` of the drop (default: the file's)")
 	flags.StringVar(&o.at, "at", "", atHelp)
 	flags.StringVar(&o.in, "in", "", inHelp)
-	flags.StringVar(&o.condition, "condition", "", "slicing `condition`: fragmentedSlots, immediateConsecutiveSlots or deferredConsecutiveSlots")
+	flags.StringVar(&o.condition, "condition", "", "slicing `condition`: "+strings.Join(texts(campaign.Conditions), ", "))
 	flags.StringVar(&o.reference, "reference", "", "`text` that comes back in reports")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "drop it as a dry run: the daemon checks and plans it, and sends nothing")
 	flags.BoolVar(&o.resend, "resend", false, "allow a drop that was accepted before")

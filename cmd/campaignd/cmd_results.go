@@ -8,6 +8,7 @@ import (
 
 	"campaignd/internal/api"
 	"campaignd/internal/campaign"
+	"campaignd/internal/report"
 )
 
 func newResultsCmd(env *environment) *cobra.Command {
@@ -15,10 +16,10 @@ func newResultsCmd(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "results SENDING",
 		Short: "Print the outcome of each message as CSV",
-		Long: `Prints a CSV line for every row and message of a sending: line, contactCode,
-channelType, message, outcome, attempts, providerId, at, error, delivery, deliveryAt,
-reference and to. The output contains contacts. With --json it prints one object per
-line. --outcome selects outcomes: ` + outcomeNames() + `.`,
+		Long: `Prints a CSV line for every row and message of a sending, with these columns:
+` + strings.ReplaceAll(strings.TrimSpace(report.Header), ",", ", ") + `.
+The output contains contacts. With --json it prints one object per line.
+--outcome selects outcomes: ` + outcomeNames() + `.`,
 		Example:           "  campaignd results 42 >results.csv\n  campaignd results 42 --outcome failed,unknown",
 		Args:              given(1, 1, "name one sending"),
 		ValidArgsFunction: env.completeSending,

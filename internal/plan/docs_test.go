@@ -2,6 +2,7 @@ package plan
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,21 @@ import (
 	"campaignd/internal/calendar"
 	"campaignd/internal/campaign"
 )
+
+// TestPagesNameEveryCondition: partners and operators find each slicing condition.
+func TestPagesNameEveryCondition(t *testing.T) {
+	for _, name := range []string{"docs/contract.md", "docs/slicing.md", "inbox/README.md"} {
+		page, err := os.ReadFile(filepath.Join("../..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range campaign.Conditions {
+			if !strings.Contains(string(page), string(c)) {
+				t.Errorf("%s doesn't name %s", name, c)
+			}
+		}
+	}
+}
 
 // TestSlicingPage holds the numbers of docs/slicing.md to what is done.
 func TestSlicingPage(t *testing.T) {

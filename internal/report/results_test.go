@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,7 +15,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestResultsLaw: one line for every row and message, refused rows among them,
+// TestPagesQuoteTheHeader: programs of partners are written by these pages.
+func TestPagesQuoteTheHeader(t *testing.T) {
+	for _, name := range []string{"docs/contract.md", "docs/reports.md"} {
+		page, err := os.ReadFile(filepath.Join("../..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := "`" + strings.TrimSpace(Header) + "`"; !strings.Contains(string(page), want) {
+			t.Errorf("%s lacks the header %s", name, want)
+		}
+	}
+}
+
+// TestEveryRowAndMessageHasOneLine: one line for every row and message, refused rows among them,
 // in order of line, over several chunks, and every cell as it came.
 func TestEveryRowAndMessageHasOneLine(t *testing.T) {
 	l := newMemorySource(campaign.StateCompleted)

@@ -1,6 +1,7 @@
 package document
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -37,6 +38,7 @@ func TestParseSidecar(t *testing.T) {
 
 func TestParseSidecarProblems(t *testing.T) {
 	const digestWant = "want 64 hex digits, the SHA-256 of the CSV file"
+	keys, conditions := list(SidecarKeys()), strings.ReplaceAll(strings.Trim(fmt.Sprintf("%q", campaign.Conditions), "[]"), " ", ", ")
 	for _, c := range []struct {
 		name, data string
 		want       []string
@@ -44,9 +46,9 @@ func TestParseSidecarProblems(t *testing.T) {
 		{"empty file", "", []string{`1:1: the file is empty; a schedule is a JSON object, e.g. {"applicationId": 1, "campaignId": 7}, or {} for the inbox's defaults`}},
 		{"array", "[]", []string{`1:1: found an array, want a JSON object, e.g. {"applicationId": 1, "campaignId": 7}, or {} for the inbox's defaults`}},
 		{"unknown and wrongly cased keys", "{\"CampaignId\":1,\n\"schedule\":1,\"foo\":1}", []string{
-			`1:2: CampaignId: unknown key "CampaignId"; did you mean "campaignId"? (known here: "applicationId", "campaignId", "scheduleAt", "delay", "slicingCondition", "rows", "bytes", "sha256", "dryRun", "resend", "reference")`,
-			`2:1: schedule: unknown key "schedule"; did you mean "scheduleAt"? (known here: "applicationId", "campaignId", "scheduleAt", "delay", "slicingCondition", "rows", "bytes", "sha256", "dryRun", "resend", "reference")`,
-			`2:14: foo: unknown key "foo" (known here: "applicationId", "campaignId", "scheduleAt", "delay", "slicingCondition", "rows", "bytes", "sha256", "dryRun", "resend", "reference")`}},
+			`1:2: CampaignId: unknown key "CampaignId"; did you mean "campaignId"? (known here: ` + keys + `)`,
+			`2:1: schedule: unknown key "schedule"; did you mean "scheduleAt"? (known here: ` + keys + `)`,
+			`2:14: foo: unknown key "foo" (known here: ` + keys + `)`}},
 		{"a key twice", `{"rows":1,"rows":1}`, []string{`1:11: rows: the key "rows" appears a second time; keep one of them`}},
 		{"numbers", `{"applicationId":"1","campaignId":1.5,"rows":-1,"bytes":1e3}`, []string{
 			`1:18: applicationId: found a string, want a whole number from 1, without quotes`,
@@ -66,10 +68,10 @@ func TestParseSidecarProblems(t *testing.T) {
 			`1:36: scheduleAt: found null, want a date and time, e.g. "2026-03-01T09:30:00Z"; leave the key out if it has no value`,
 			`1:50: dryRun: found null, want true or false, without quotes; leave the key out if it has no value`,
 			`1:67: reference: found null, want a string; leave the key out if it has no value`,
-			`1:91: slicingCondition: found null, want one of "fragmentedSlots", "immediateConsecutiveSlots", "deferredConsecutiveSlots"; leave the key out if it has no value`,
+			`1:91: slicingCondition: found null, want one of ` + conditions + `; leave the key out if it has no value`,
 			`1:105: sha256: found null, want 64 hex digits, the SHA-256 of the CSV file; leave the key out if it has no value`}},
 		{"condition", `{"slicingCondition":"fragmentedslots"}`, []string{
-			`1:21: slicingCondition: unknown condition "fragmentedslots"; did you mean "fragmentedSlots"? (want one of "fragmentedSlots", "immediateConsecutiveSlots", "deferredConsecutiveSlots")`}},
+			`1:21: slicingCondition: unknown condition "fragmentedslots"; did you mean "fragmentedSlots"? (want one of ` + conditions + `)`}},
 		{"both times", `{"delay":"PT1S","scheduleAt":"2026-03-01T09:30:00Z"}`, []string{
 			`1:30: delay: scheduleAt and delay can't both be given; keep one of them`}},
 		{"empty times", `{"scheduleAt":""}`, []string{
