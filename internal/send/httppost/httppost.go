@@ -28,6 +28,7 @@ import (
 	"sync"
 	"time"
 
+	"campaignd/internal/display"
 	"campaignd/internal/send"
 )
 
@@ -152,27 +153,39 @@ func (c *Client) Close() {
 	}
 }
 
-// NoTLS reports whether err says that the receiver doesn't speak TLS.
-func NoTLS(err error) bool {
-	var plain tls.RecordHeaderError
-	return errors.As(err, &plain)
+// Words are the parts of a verdict's text that differ between drivers.
+type Words struct {
+	Service     string // that can't be reached, such as "WhatsApp"
+	Certificate string // what to do about its certificate
+	NoTLS       string // what to do where it doesn't speak TLS
 }
 
-// BadCertificate returns the error that makes the receiver's certificate invalid, or nil.
-func BadCertificate(err error) error {
-	var certificate *tls.CertificateVerificationError
-	if errors.As(err, &certificate) {
-		return certificate.Err
+// Unanswered returns the verdict on a Post with ctx that got no response.
+func (c *Client) Unanswered(ctx context.Context, f Failure, words Words) send.Result {
+	if f.Reach == Written {
+		return send.Result{Verdict: send.VerdictUnknown, Detail: "the request was written, but no answer came: " + c.describe(ctx, f)}
 	}
-	return nil
+	hold := func(detail string) send.Result {
+		return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Detail: detail}
+	}
+	if certificate, bad := errors.AsType[*tls.CertificateVerificationError](f.Err); bad {
+		return hold("the receiver's certificate is not valid: " + display.Clip(certificate.Err.Error(), maxText) + "; " + words.Certificate)
+	}
+	if _, plain := errors.AsType[tls.RecordHeaderError](f.Err); plain {
+		return hold("the receiver doesn't speak TLS; " + words.NoTLS)
+	}
+	if f.Reach == NotReached {
+		return send.Result{Verdict: send.VerdictUnreachable, Detail: words.Service + " can't be reached: " + c.describe(ctx, f)}
+	}
+	return send.Result{Verdict: send.VerdictRetry, Unwritten: true, Detail: "the request could not be written: " + c.describe(ctx, f)}
 }
 
 // maxText limits a text about an error, in bytes.
 const maxText = 200
 
-// Describe describes the error of f, which ended a Post with ctx. It repeats neither the
+// describe describes the error of f, which ended a Post with ctx. It repeats neither the
 // receiver's text nor the URL, whose query may contain a secret.
-func (c *Client) Describe(ctx context.Context, f Failure) string {
+func (c *Client) describe(ctx context.Context, f Failure) string {
 	var dns *net.DNSError
 	var op *net.OpError
 	switch {

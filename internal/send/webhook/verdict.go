@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -10,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"campaignd/internal/display"
 	"campaignd/internal/send"
 	"campaignd/internal/send/httppost"
 )
@@ -122,36 +120,9 @@ func providerID(header http.Header, body []byte) string {
 
 // printable returns s if it can be an id, otherwise "".
 func printable(s string) string {
-	if len(s) > longestID {
+	odd := func(r rune) bool { return r < ' ' || r == 0x7f || r == '\ufffd' }
+	if len(s) > longestID || strings.ContainsFunc(s, odd) {
 		return ""
-	}
-	for _, r := range s {
-		if r < ' ' || r == 0x7f || r == '\ufffd' {
-			return ""
-		}
 	}
 	return s
 }
-
-// classifyFailure returns the verdict on an attempt without a response.
-func (c *Channel) classifyFailure(ctx context.Context, f httppost.Failure) send.Result {
-	if f.Reach == httppost.Written {
-		return send.Result{Verdict: send.VerdictUnknown, Detail: "the request was written, but no answer came: " + c.client.Describe(ctx, f)}
-	}
-	hold := func(detail string) send.Result {
-		return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Detail: detail}
-	}
-	if err := httppost.BadCertificate(f.Err); err != nil {
-		return hold("the receiver's certificate is not valid: " + clip(err.Error()) + "; have the certificate fixed, or install its authority on this host")
-	}
-	if httppost.NoTLS(f.Err) {
-		return hold("the receiver doesn't speak TLS; check the url's https and port")
-	}
-	if f.Reach == httppost.NotReached {
-		return send.Result{Verdict: send.VerdictUnreachable, Detail: "the receiver can't be reached: " + c.client.Describe(ctx, f)}
-	}
-	return send.Result{Verdict: send.VerdictRetry, Unwritten: true, Detail: "the request could not be written: " + c.client.Describe(ctx, f)}
-}
-
-// clip limits the length of a text that may come from the receiver.
-func clip(s string) string { return display.Clip(s, 200) }
