@@ -33,6 +33,7 @@
 //	deliverer        the workers that call the driver, and what other machines were handed
 //	limits           how much at a time; rateLimiter: how fast; circuitBreaker: whether at all
 //	channelHealth    what results say about the channel, the sending and the contact
+//	answerMeter      since when the receiver has answered nothing
 //	waits            why nothing is picked, as status shows it
 package send
 

@@ -20,6 +20,7 @@ type deliverer struct {
 	gate      *handOverGate
 	limiter   *rateLimiter
 	health    *channelHealth
+	answers   *answerMeter
 	updates   *updates
 	limit     *atomic.Int64 // workers
 	pool      *workerPool
@@ -100,10 +101,16 @@ func (d *deliverer) send(b *batch) {
 		results = make([]Result, out)
 	}
 	began := time.Now()
+	d.answers.begin(began)
 	failpoint.At(failpoint.HandedOver)
 	Call(d.sendCtx, b.driver.Channel, b.ptrs, results, d.log, d.application, d.name)
 	failpoint.At(failpoint.DriverReturned)
-	took := time.Since(began)
+	ended := time.Now()
+	took := ended.Sub(began)
+	if hasAnswer(results[:out]) {
+		d.answers.answered(ended, took)
+	}
+	d.answers.end(ended)
 	d.limiter.callTook(took)
 	if d.observer != nil {
 		d.observer.Attempted(d.application, d.name, out, time.Duration(latest), took)
@@ -152,6 +159,7 @@ func (d *deliverer) handOut(b *batch) {
 		b.recorded = nil
 	}
 	if h.claims > 0 {
+		d.answers.end(time.Now())
 		h.account()
 		if admits {
 			for _, i := range h.index {

@@ -93,6 +93,9 @@ func (h *HandOut) Claim() []bool {
 		granted++
 	}
 	if granted > 0 {
+		if h.claims == 0 {
+			d.answers.begin(time.Now())
+		}
 		h.claims++
 		h.began = time.Now()
 	}
@@ -123,6 +126,9 @@ func (h *HandOut) Answer(k int, res Result) bool {
 		return false
 	}
 	h.b.results[i] = res
+	if res.isAnswer() {
+		h.from.answers.answered(time.Now(), 0)
+	}
 	if h.open--; h.open == 0 {
 		h.wake()
 	}

@@ -37,10 +37,11 @@ func newChannelSender(env *environment, runs *runs, application int64, name stri
 	ch := &appChannel{environment: env, application: application, name: name}
 	updates, limiter, breaker := newUpdates(), &rateLimiter{}, &circuitBreaker{}
 	limits := &limits{appChannel: ch, limiter: limiter}
-	waits := &waits{appChannel: ch, breaker: breaker, limits: limits}
+	answers := &answerMeter{}
+	waits := &waits{appChannel: ch, breaker: breaker, limits: limits, answers: answers}
 	gate := &handOverGate{appChannel: ch, breaker: breaker}
 	health := &channelHealth{appChannel: ch, runs: runs, breaker: breaker, limiter: limiter}
-	deliverer := &deliverer{appChannel: ch, gate: gate, limiter: limiter, health: health, updates: updates, limit: &limits.concurrency, pool: newWorkerPool(), handOuts: map[*HandOut]struct{}{}}
+	deliverer := &deliverer{appChannel: ch, gate: gate, limiter: limiter, health: health, answers: answers, updates: updates, limit: &limits.concurrency, pool: newWorkerPool(), handOuts: map[*HandOut]struct{}{}}
 	attempts := &attemptQueue{limiter: limiter, out: deliverer}
 	picker := &picker{appChannel: ch, runs: runs, limits: limits, breaker: breaker, waits: waits, group: group{environment: ch.environment}}
 	recorder := &recorder{appChannel: ch, runs: runs, limiter: limiter, group: &picker.group, attempts: attempts, completed: &deliverer.completed}
@@ -134,6 +135,9 @@ func (cs *channelSender) step(ctx context.Context) (wait time.Duration, ok bool)
 		}
 	}
 	cs.picker.sleepUntilDue(mono, now, &sleep)
+	if cs.recorder.unrecorded.Load() > 0 {
+		sleep.atMost(maxSleep) // the receiver may be silent
+	}
 	cs.prune()
 	return sleep.result()
 }
@@ -191,6 +195,9 @@ func (cs *channelSender) status(now time.Time) ChannelStatus {
 	s := ChannelStatus{Application: cs.application, Name: cs.name, Rate: cs.settings.Load().Rate, Limit: cs.limiter.currentRate(now),
 		Sendings: int(cs.picker.count.Load()), InFlight: int(cs.recorder.unrecorded.Load())}
 	cs.breaker.status(&s, now)
+	if since, silent := cs.deliverer.answers.silent(now); silent && s.State == ChannelOK {
+		s.State, s.Reason, s.Since = ChannelTrouble, cs.noAnswer(), since
+	}
 	remote, ok := cs.settings.Load().Channel.(Remote)
 	if !ok {
 		return s

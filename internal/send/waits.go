@@ -1,6 +1,7 @@
 package send
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -11,6 +12,7 @@ type waits struct {
 	*appChannel
 	breaker      *circuitBreaker
 	limits       *limits
+	answers      *answerMeter
 	reason       *Wait     // nil: it may pick
 	workersSince time.Time // since when nothing can be handed out to workers
 }
@@ -43,6 +45,15 @@ func (w *waits) forChannel() {
 	}
 }
 
+// forAnswer returns the wait for a receiver that answers nothing, or nil.
+func (w *waits) forAnswer() *Wait {
+	since, silent := w.answers.silent(time.Now())
+	if !silent {
+		return nil
+	}
+	return &Wait{Reason: fmt.Sprintf("channel %s: %s", w.name, w.noAnswer()), Since: since}
+}
+
 // publish publishes what a cursor waits for.
 func (w *waits) publish(cur *sendingCursor) {
 	cur.forgetFailure()
@@ -59,10 +70,12 @@ func (w *waits) of(cur *sendingCursor) *Wait {
 	case cur.backingOff:
 		return &Wait{Reason: "its recipients can't be read from the store", Since: cur.failingSince}
 	case cur.nextAt > 0 && cur.nextAt <= now.UnixNano():
-		return w.reason
+		return cmp.Or(w.reason, w.forAnswer())
 	case cur.inFlight > 0 && w.reason != nil && w.breaker.blocksOthers():
 		return w.reason // its last message is the probe of a channel in trouble, or an answer is being recorded
-	case cur.inFlight > 0 || cur.lastFailure == "" || cur.nextAt == 0 || cur.queue.next() != cur.nextAt:
+	case cur.inFlight > 0:
+		return w.forAnswer()
+	case cur.lastFailure == "" || cur.nextAt == 0 || cur.queue.next() != cur.nextAt:
 		return nil // it doesn't wait, or for its own time
 	}
 	return &Wait{Reason: fmt.Sprintf("channel %s: %s", w.name, tryingAgain(cur.lastFailure)),

@@ -145,6 +145,9 @@ func (c *Client) appendRequest(b []byte, fields []Field, body []byte) []byte {
 	return append(b, body...)
 }
 
+// Host returns the receiver's host, with its port if the URL has one.
+func (c *Client) Host() string { return c.url.Host }
+
 // Close closes the idle connections, and later each one that is returned.
 func (c *Client) Close() {
 	c.transport.CloseIdleConnections()

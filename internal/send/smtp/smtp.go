@@ -128,6 +128,9 @@ func (c *Channel) Send(ctx context.Context, msgs []*send.Message, results []send
 	}
 }
 
+// Receiver implements send.Receiver.
+func (c *Channel) Receiver() string { return c.addr }
+
 // Close implements send.Channel. Connections in use are closed after their message.
 func (c *Channel) Close() error {
 	c.pool.End()

@@ -103,6 +103,9 @@ func (c *Channel) CheckMessage(_, _ []byte) error { return nil }
 // Batch implements send.Channel: one message per request.
 func (c *Channel) Batch() int { return 1 }
 
+// Receiver implements send.Receiver.
+func (c *Channel) Receiver() string { return c.client.Host() }
+
 // Close implements send.Channel.
 func (c *Channel) Close() error {
 	c.client.Close()

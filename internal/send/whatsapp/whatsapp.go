@@ -155,6 +155,9 @@ func (c *Channel) Send(ctx context.Context, msgs []*send.Message, results []send
 	}
 }
 
+// Receiver implements send.Receiver.
+func (c *Channel) Receiver() string { return c.client.Host() }
+
 // Close implements send.Channel.
 func (c *Channel) Close() error {
 	c.client.Close()
