@@ -37,7 +37,7 @@ var may = map[string][]string{
 	"store/tables":    {"campaign", "store/db"},
 	"send":            {"display", "calendar", "campaign", "failpoint", "plan", "safeio"},
 	"send/drivers":    {"config"}, // and every driver
-	"send/httppost":   {"send", "send/idle"},
+	"send/httppost":   {"display", "send", "send/idle"},
 	"send/idle":       {},
 	// Tests alone import sheettest.
 	"plan/archive":               {"campaign", "display"},
