@@ -225,8 +225,12 @@ func (l *live) nothingLeft() {
 			entries, err := os.ReadDir(filepath.Join(l.inbox(name), folder))
 			l.check(err)
 			for _, e := range entries {
-				if hidden := strings.HasPrefix(e.Name(), "."); hidden && e.Name() != ".inbox-id" || folder == "" && !e.IsDir() && e.Name() != "campaigns.txt" {
-					l.t.Errorf("%s is left in %s/%s", e.Name(), name, folder)
+				switch {
+				case e.Name() == "campaigns.txt", folder != "" && e.Name() == ".inbox-id":
+				case strings.HasPrefix(e.Name(), "."):
+					l.t.Errorf("the hidden %s is left in %s/%s", e.Name(), name, folder)
+				case folder == "" && !e.IsDir():
+					l.t.Errorf("%s is left in %s", e.Name(), name)
 				}
 			}
 		}

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -345,9 +344,17 @@ func TestALeaseIsGivenUpAndTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	h, at, ok, err := c.LeaseHolder(t.Context(), LeaseLead)
-	if err != nil || !ok || h.Host != "one" || h.Behind != 7 || time.Since(at).Abs() > time.Minute {
-		data, _ := json.Marshal(h)
-		t.Errorf("the holder is %s at %v (%v, %v), want host one and 7 behind", data, at, ok, err)
+	switch {
+	case err != nil:
+		t.Errorf("the holder: %v", err)
+	case !ok:
+		t.Error("nobody holds the lease, want host one")
+	case h.Host != "one":
+		t.Errorf("the holder is on host %q, want one", h.Host)
+	case h.Behind != 7:
+		t.Errorf("the holder is %d behind, want 7", h.Behind)
+	case time.Since(at).Abs() > time.Minute:
+		t.Errorf("the lease was renewed %s ago, want less than a minute", time.Since(at))
 	}
 	stop := errors.New("enough")
 	if err := second.Take(t.Context(), func(h Holder, _ int) error {

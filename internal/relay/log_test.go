@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"campaignd/internal/store"
@@ -272,8 +273,8 @@ func FuzzLogMessage(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again.index != m.index || again.at != m.at || !bytes.Equal(again.body, m.body) || again.more != m.more || again.part != m.part {
-			t.Errorf("got %+v, want %+v", again, m)
+		if diff := cmp.Diff(m, again, cmp.AllowUnexported(logMessage{}), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("(-decoded +encoded and decoded):\n%s", diff)
 		}
 		if m.kind == logComplete {
 			_, _ = m.base()

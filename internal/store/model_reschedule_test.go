@@ -42,10 +42,17 @@ func (m *model) reschedule(rt *rapid.T) {
 		}
 	}
 	after, err := m.s.Reschedule(id, at, terms)
+	var want error
 	switch {
-	case begun != errors.Is(err, ErrBegun), !begun && noRoom != errors.Is(err, errNoRoomHere), !begun && !noRoom && err != nil:
-		rt.Fatalf("reschedule: begun %t, no room %t: %v", begun, noRoom, err)
-	case err != nil:
+	case begun:
+		want = ErrBegun
+	case noRoom:
+		want = errNoRoomHere
+	}
+	if !errors.Is(err, want) {
+		rt.Fatalf("reschedule: got %v, want %v", err, want)
+	}
+	if err != nil {
 		switch head, list, _, loadErr := m.s.Load(id); {
 		case loadErr != nil:
 			rt.Fatalf("a refused reschedule changed something: %v", loadErr)
