@@ -99,6 +99,19 @@ func allKeys() []config.Key {
 	return keys
 }
 
+// TestEveryDriverHasItsPart: an operator finds how a channel of the driver is set up.
+func TestEveryDriverHasItsPart(t *testing.T) {
+	page, err := os.ReadFile("../../docs/channels.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range drivers.All() {
+		if heading := "\n## `" + d.Name + "`"; !d.Silent && !strings.Contains(string(page), heading) {
+			t.Errorf("docs/channels.md has no heading%s", heading)
+		}
+	}
+}
+
 func TestKeysAreComplete(t *testing.T) {
 	complete := func(scope string, keys []config.Key) {
 		seen := map[string]bool{}
