@@ -169,7 +169,7 @@ func Open(o Options) (*Daemon, error) {
 	}
 	d.folders = folders.New(d.store, d.current, o.Log)
 	d.keeper = filing.New(filing.Options{
-		Store: d.store, Inboxes: d.folders, Config: d.current, WaitsFor: func(id campaign.ID) *campaign.WaitsFor { return d.WaitsFor(id) },
+		Store: d.store, Inboxes: d.folders, Config: d.current, WaitsFor: func(s *campaign.Sending) *campaign.WaitsFor { return d.WaitsFor(s) },
 		Filed: func(id campaign.ID) { d.intake.Filed(id) }, Ended: d.notifier.Kick, Log: o.Log, Now: o.Now,
 	})
 	d.intake = intake.New(intake.Options{

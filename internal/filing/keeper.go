@@ -45,10 +45,10 @@ const lastUpdates = 5 * time.Second
 type Options struct {
 	Store    *store.Store
 	Inboxes  *folders.Inboxes
-	Config   func() *config.Config                // the one in force
-	WaitsFor func(campaign.ID) *campaign.WaitsFor // why an active sending waits, nil if it doesn't; may be nil
-	Filed    func(campaign.ID)                    // called when a folder is in done/ or failed/
-	Ended    func()                               // called after a notice was recorded for an inbox with a notify_url; may be nil
+	Config   func() *config.Config                      // the one in force
+	WaitsFor func(*campaign.Sending) *campaign.WaitsFor // why an active sending waits, nil if it doesn't; may be nil
+	Filed    func(campaign.ID)                          // called when a folder is in done/ or failed/
+	Ended    func()                                     // called after a notice was recorded for an inbox with a notify_url; may be nil
 	Log      *slog.Logger
 	Now      func() time.Time // nil: time.Now
 }
@@ -58,7 +58,7 @@ type Keeper struct {
 	store       *store.Store
 	inboxes     *folders.Inboxes
 	config      func() *config.Config
-	waitsFor    func(campaign.ID) *campaign.WaitsFor
+	waitsFor    func(*campaign.Sending) *campaign.WaitsFor
 	filedFolder func(campaign.ID)
 	ended       func()
 	log         *rarelog.Log
@@ -292,7 +292,7 @@ func (k *Keeper) waitOf(s *campaign.Sending) *campaign.WaitsFor {
 	if k.waitsFor == nil || !s.State.Active() && !s.State.Stopped() {
 		return nil
 	}
-	w := k.waitsFor(s.ID)
+	w := k.waitsFor(s)
 	if w != nil && w.Until.Before(k.now().Add(statusEvery)) {
 		w.Until = time.Time{}
 	}

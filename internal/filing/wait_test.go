@@ -11,7 +11,7 @@ import (
 func TestAWaitThatEndsBeforeTheNextUpdateHasNoEnd(t *testing.T) {
 	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 	for ahead, want := range map[time.Duration]bool{-time.Second: false, time.Second: false, statusEvery: true, time.Hour: true} {
-		k := New(Options{Now: func() time.Time { return now }, WaitsFor: func(campaign.ID) *campaign.WaitsFor {
+		k := New(Options{Now: func() time.Time { return now }, WaitsFor: func(*campaign.Sending) *campaign.WaitsFor {
 			return &campaign.WaitsFor{Reason: "channel c is in trouble", Until: now.Add(ahead)}
 		}})
 		if w := k.waitOf(&campaign.Sending{State: campaign.StateSending}); w.Until.IsZero() == want {

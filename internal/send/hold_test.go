@@ -75,8 +75,8 @@ func TestHoldSending(t *testing.T) {
 		if reason := r.store.header(id).Reason; reason != "the template is paused" {
 			t.Errorf("reason %q", reason)
 		}
-		if w, ok := r.Wait(id); !ok || time.Until(w.Until) != 4*time.Minute {
-			t.Errorf("Wait = %+v, %t; want the next try in 4 minutes", w, ok)
+		if next := time.Until(r.HeldUntil(id)); next != 4*time.Minute {
+			t.Errorf("the next try is in %s; want it in 4 minutes", next)
 		}
 		before := len(r.ch.sent())
 		time.Sleep(5 * time.Minute) // one message is tried, and meets the same

@@ -30,9 +30,10 @@ type runs struct {
 
 // deferral says until when a sending isn't loaded: by the wall clock, or for a length of time.
 type deferral struct {
-	wall time.Time
-	mono time.Time
-	wait *Wait // what the sending waits for; nil: nothing
+	wall   time.Time
+	mono   time.Time
+	wait   *Wait     // what the sending waits for; nil: nothing
+	expiry time.Time // when its messages expire; zero: never
 }
 
 func newRuns(env *environment) *runs {

@@ -15,8 +15,7 @@ type Wait struct {
 }
 
 // Wait returns what an active sending waits for: of its channels with something left to do, the
-// wait that ends last. Of a held sending it returns only when it is tried again. It returns false for a
-// sending that doesn't wait.
+// wait that ends last. It returns false for a sending that doesn't wait.
 func (d *Dispatcher) Wait(id campaign.ID) (Wait, bool) {
 	w := d.runs.wait(id)
 	if w == nil {
@@ -29,27 +28,57 @@ func (d *Dispatcher) Wait(id campaign.ID) (Wait, bool) {
 	return now, true
 }
 
+// HeldUntil returns when a held sending is tried again: zero if only a person continues it.
+func (d *Dispatcher) HeldUntil(id campaign.ID) time.Time {
+	d.runs.mu.Lock()
+	defer d.runs.mu.Unlock()
+	return d.runs.held[id].Round(0).UTC()
+}
+
 func (rs *runs) wait(id campaign.ID) *Wait {
 	rs.mu.Lock()
 	rest, known := rs.deferred[id]
 	r := rs.byID[id]
-	again, held := rs.held[id]
 	rs.mu.Unlock()
 	switch {
-	case held: // the store knows the reason
-		return &Wait{Until: again.Round(0).UTC()}
 	case r != nil:
-		if w := r.wait(); w != nil {
-			return w
+		w := r.wait()
+		if w == nil {
+			w = rs.retryWait(id, r.quietUntil())
 		}
-		return rs.retryWait(id, r.quietUntil())
+		return w.before(r.expiresAt(rs.now()))
 	case known:
-		if rest.wait != nil {
-			return rest.wait
+		w := rest.wait
+		if w == nil {
+			w = rs.retryWait(id, rest.wall.Add(lookahead))
 		}
-		return rs.retryWait(id, rest.wall.Add(lookahead))
+		return w.before(rest.expiry)
 	}
-	return rs.storedWait(id)
+	if w := rs.storedWait(id); w != nil {
+		return w.before(rs.storedExpiry(id))
+	}
+	return nil
+}
+
+// storedExpiry returns when the messages of a sending in the store expire, zero if that isn't known.
+func (rs *runs) storedExpiry(id campaign.ID) time.Time {
+	s, slices, _, err := rs.store.Load(id)
+	if err != nil {
+		return time.Time{}
+	}
+	app := rs.channels.app(s.ApplicationID)
+	if app == nil {
+		return time.Time{}
+	}
+	return newSliceSnapshot(s, slices, app.Windows, time.Time{}).expiry
+}
+
+// before returns w, or a wait until the sending's messages expire (zero: never) if that is earlier.
+func (w *Wait) before(expiry time.Time) *Wait {
+	if w == nil || expiry.IsZero() || !w.Until.After(expiry) {
+		return w
+	}
+	return &Wait{Reason: w.Reason + "; its messages expire before the next try", Since: w.Since, Until: expiry.Round(0).UTC()}
 }
 
 // storedWait returns the wait for the first retry of a sending in the store.
@@ -164,7 +193,7 @@ func (r *run) expired(now time.Time) bool {
 // expiresAt returns when everything unsent of the run expires, as far as is known at now; zero: never.
 func (r *run) expiresAt(now time.Time) time.Time {
 	it := r.slices.Load()
-	if it.expiry.IsZero() {
+	if it == nil || it.expiry.IsZero() {
 		return time.Time{}
 	}
 	at := it.expiry.Add(time.Duration(r.blockedFor.Load()))

@@ -360,6 +360,33 @@ func TestWaitOfARetryOutlivesASuccess(t *testing.T) {
 	})
 }
 
+// The receiver asks for more time than the messages have, once for all of them and once for each.
+func TestWaitEndsWhenMessagesExpire(t *testing.T) {
+	for name, verdict := range map[string]Verdict{"a throttle": VerdictThrottled, "retries": VerdictRetry} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newHarness(t, answering(func(*Message) Result {
+					return Result{Verdict: verdict, Detail: "asked to wait", RetryAfter: 20 * time.Hour}
+				}))
+				id := r.accept(campaign.Sending{MaxLateness: 2 * time.Hour}, 3)
+				expiry := r.now().Add(2 * time.Hour)
+				for _, after := range []time.Duration{3 * time.Second, time.Hour} { // loaded, and perhaps unloaded
+					time.Sleep(after)
+					w, ok := r.Wait(id)
+					if !ok || !strings.HasSuffix(w.Reason, "asked to wait; its messages expire before the next try") {
+						t.Errorf("after %s: it waits for %q; want the answer and that its messages expire", after, w.Reason)
+					}
+					if !w.Until.Equal(expiry) {
+						t.Errorf("after %s: until %s; want %s", after, w.Until, expiry)
+					}
+				}
+				time.Sleep(2 * time.Hour)
+				r.store.wantState(t, id, campaign.StateCompleted, campaign.Expired, 3)
+			})
+		})
+	}
+}
+
 // After a restart the retries are read from the store, where nothing says whose channel they are.
 func TestWaitOfARetryOutlivesARestart(t *testing.T) {
 	for name, channels := range map[string][]string{"one channel": {"c"}, "two channels": {"c", "d"}} {

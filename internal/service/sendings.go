@@ -124,9 +124,17 @@ func (svc *Service) Sending(_ context.Context, id campaign.ID) (api.Details, err
 	}, nil
 }
 
-// WaitsFor returns why a sending with something due doesn't continue, nil if it does.
-func (svc *Service) WaitsFor(id campaign.ID) *campaign.WaitsFor {
-	wait, ok := svc.Dispatcher.Wait(id)
+// WaitsFor returns why a sending with something due doesn't continue, nil if it does. Of a stopped one, whose
+// reason the store has, it returns only when it is tried again.
+func (svc *Service) WaitsFor(s *campaign.Sending) *campaign.WaitsFor {
+	if s.State.Stopped() {
+		until := svc.Dispatcher.HeldUntil(s.ID)
+		if until.IsZero() {
+			return nil
+		}
+		return &campaign.WaitsFor{Until: until}
+	}
+	wait, ok := svc.Dispatcher.Wait(s.ID)
 	if !ok {
 		return nil
 	}
@@ -137,7 +145,7 @@ func (svc *Service) WaitsFor(id campaign.ID) *campaign.WaitsFor {
 func (svc *Service) outlook(s *campaign.Sending) report.Outlook {
 	o := filing.OutlookOf(svc.Config(), s)
 	if s.State.Active() || s.State.Stopped() {
-		o.Waits = svc.WaitsFor(s.ID)
+		o.Waits = svc.WaitsFor(s)
 	}
 	return o
 }
