@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,9 @@ func (c *Channel) sendOne(ctx context.Context, m *send.Message) send.Result {
 		return send.Result{Verdict: send.VerdictUnreachable, Detail: "not started: " + c.contextReason(ctx)}
 	}
 	m.SentAt = time.Now().UTC().Round(0)
-	e, err := c.composer.compose(m)
+	b := c.buffers.Get().(*bytes.Buffer)
+	defer c.buffers.Put(b)
+	e, err := c.composer.compose(b, m)
 	if errors.Is(err, errUnsigned) {
 		return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Detail: err.Error()}
 	}

@@ -2,17 +2,21 @@ package smtp
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"mime"
+	"mime/quotedprintable"
 	"net/mail"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
-	gomail "github.com/wneessen/go-mail"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
@@ -99,32 +103,33 @@ func unsubscribeURL(segments []campaign.Segment, key, contact string) string {
 	return b.String()
 }
 
-// checkFrom returns an error unless an item's from is empty or a fixed address of the channel's domain.
-func (cp *composer) checkFrom(from string) error {
+// sender returns the sender of an item: the channel's if from is empty, otherwise from, which must be a
+// fixed address of the channel's domain.
+func (cp *composer) sender(from string) (*mail.Address, error) {
 	if from == "" {
-		return nil
+		return cp.from, nil
 	}
 	if strings.Contains(from, "{{") {
-		return errors.New("from: must be a fixed address without variables")
+		return nil, errors.New("from: must be a fixed address without variables")
 	}
 	a, err := parseSender("from", from)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if domain := a.Address[strings.LastIndexByte(a.Address, '@')+1:]; !strings.EqualFold(domain, cp.domain) {
-		return fmt.Errorf("from: found an address of %q; this channel sends only for %q", domain, cp.domain)
+		return nil, fmt.Errorf("from: found an address of %q; this channel sends only for %q", domain, cp.domain)
 	}
-	return nil
+	return a, nil
 }
 
 // errUnsigned is returned when the key can't sign. It can't sign any message then.
 var errUnsigned = errors.New("messages can't be signed: check dkim_key_file")
 
-// compose returns the email for m. An error other than errUnsigned is permanent; it
+// compose returns the email for m, whose data is in b. An error other than errUnsigned is permanent; it
 // contains no contact data.
-func (cp *composer) compose(m *send.Message) (*email, error) {
+func (cp *composer) compose(b *bytes.Buffer, m *send.Message) (*email, error) {
 	var c content
-	if err := json.Unmarshal(m.Content, &c); err != nil {
+	if err := json.Unmarshal(m.Content, &c, jsontext.AllowInvalidUTF8(true)); err != nil {
 		return nil, errNotAMessage
 	}
 	if err := checkAddress([]byte(m.ContactCode)); err != nil {
@@ -134,19 +139,15 @@ func (cp *composer) compose(m *send.Message) (*email, error) {
 	if strings.ContainsFunc(c.Subject, control) {
 		return nil, errSubject(0)
 	}
-	if err := cp.checkFrom(c.From); err != nil {
+	from, err := cp.sender(c.From)
+	if err != nil {
 		return nil, err
 	}
 	e := &email{key: m.Key, id: m.Key + "@" + cp.domain, to: m.ContactCode, utf8: !ascii(m.ContactCode)}
-	msg := cp.buildMessage(e, &c, m.SentAt)
-	var b bytes.Buffer
-	b.Grow(1024 + 2*len(m.Content))
-	if _, err := msg.WriteTo(&b); err != nil {
-		return nil, errors.New("the message can't be written as mail")
-	}
+	b.Reset()
+	cp.write(b, e, from, &c, m.SentAt)
 	e.data = b.Bytes()
 	if cp.signer != nil {
-		var err error
 		if e.data, err = cp.signer.sign(e.data); err != nil {
 			return nil, errUnsigned
 		}
@@ -154,74 +155,103 @@ func (cp *composer) compose(m *send.Message) (*email, error) {
 	return e, nil
 }
 
-func (cp *composer) buildMessage(e *email, c *content, at time.Time) *gomail.Msg {
-	// The boundary between parts is random (go-mail): a cell that could predict it could add a part.
-	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
-	from := cp.from
-	if c.From != "" {
-		from, _ = mail.ParseAddress(c.From) // checkFrom has validated it
-	}
-	msg.FromMailAddress(from)
-	msg.ToMailAddress(&mail.Address{Address: e.to})
+// write writes the headers and the parts of an email. Writes into memory don't fail.
+func (cp *composer) write(b *bytes.Buffer, e *email, from *mail.Address, c *content, at time.Time) {
+	writeHeader(b, "Date", at.Format(time.RFC1123Z))
+	writeHeader(b, "From", from.String())
+	writeHeader(b, "To", (&mail.Address{Address: e.to}).String())
 	if cp.replyTo != nil {
-		msg.ReplyToMailAddress(cp.replyTo)
+		writeHeader(b, "Reply-To", cp.replyTo.String())
 	}
-	setSubject(msg, c.Subject)
-	msg.SetDateWithValue(at)
-	msg.SetMessageIDWithValue(e.id)
-	msg.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834: suppresses absence notices
+	writeHeader(b, "Subject", encodeSubject(c.Subject))
+	writeHeader(b, "Message-ID", "<"+e.id+">")
+	writeHeader(b, "Auto-Submitted", "auto-generated") // RFC 3834: suppresses absence notices
 	if cp.unsubscribe != nil {
-		msg.SetListUnsubscribe(unsubscribeURL(cp.unsubscribe, e.key, e.to))
+		writeHeader(b, "List-Unsubscribe", "<"+unsubscribeURL(cp.unsubscribe, e.key, e.to)+">")
 		if cp.oneClick {
-			msg.SetListUnsubscribePost()
+			writeHeader(b, "List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
 		}
 	}
-	part := func(kind gomail.ContentType, text string) {
-		encoding, text := chooseEncoding(text)
-		msg.AddAlternativeString(kind, text, gomail.WithPartEncoding(encoding))
+	writeHeader(b, "MIME-Version", "1.0")
+	const plain, html = "text/plain; charset=UTF-8", "text/html; charset=UTF-8"
+	switch {
+	case strings.TrimSpace(c.HTML) == "":
+		writePart(b, plain, c.Text)
+	case strings.TrimSpace(c.Text) == "":
+		writePart(b, html, c.HTML)
+	default:
+		// The boundary is random: a cell that could predict it could add a part.
+		boundary := rand.Text()
+		writeHeader(b, "Content-Type", "multipart/alternative; boundary="+boundary)
+		b.WriteString("\r\n--" + boundary + "\r\n")
+		writePart(b, plain, c.Text)
+		b.WriteString("\r\n--" + boundary + "\r\n")
+		writePart(b, html, c.HTML) // the last alternative is the one preferred (RFC 2046, 5.1.4)
+		b.WriteString("\r\n--" + boundary + "--\r\n")
 	}
-	if strings.TrimSpace(c.Text) != "" || c.HTML == "" {
-		part(gomail.TypeTextPlain, c.Text)
-	}
-	if strings.TrimSpace(c.HTML) != "" { // the last alternative is the one preferred (RFC 2046, 5.1.4)
-		part(gomail.TypeTextHTML, c.HTML)
-	}
-	return msg
 }
 
-// setSubject sets a subject that readers show unchanged. By default ASCII isn't
-// encoded: a cell that looks like an encoded word (RFC 2047) would be decoded, and
-// spaces and long words would be folded in ways that not every reader undoes.
-func setSubject(msg *gomail.Msg, subject string) {
+// maxLine is the length that a header's line should not exceed (RFC 5322, 2.1.1).
+const maxLine = 78
+
+// writeHeader writes a header, folded at its spaces.
+func writeHeader(b *bytes.Buffer, name, value string) {
+	b.WriteString(name)
+	b.WriteByte(':')
+	room := maxLine - len(name) - 1
+	for word := range strings.SplitSeq(value, " ") {
+		if len(word) >= room {
+			b.WriteString("\r\n")
+			room = maxLine
+		}
+		b.WriteByte(' ')
+		b.WriteString(word)
+		room -= len(word) + 1
+	}
+	b.WriteString("\r\n")
+}
+
+// encodeSubject returns a subject that readers show unchanged. package mime doesn't encode ASCII: a
+// cell that looks like an encoded word (RFC 2047) would be decoded, and spaces and long words would
+// be folded in ways that not every reader undoes.
+func encodeSubject(subject string) string {
 	odd := strings.Contains(subject, "=?") || strings.Contains(subject, "  ") || strings.Trim(subject, " ") != subject ||
 		slices.ContainsFunc(strings.Fields(subject), func(word string) bool { return len(word) > maxWordLen })
-	if !odd || !ascii(subject) { // go-mail encodes the whole subject
-		msg.Subject(subject)
-		return
+	if !odd || !ascii(subject) {
+		return mime.QEncoding.Encode("utf-8", subject)
 	}
 	var words []string
 	for piece := range slices.Chunk([]byte(subject), maxWordLen*3/4) {
 		words = append(words, "=?utf-8?b?"+base64.StdEncoding.EncodeToString(piece)+"?=")
 	}
-	msg.SetGenHeaderPreformatted(gomail.HeaderSubject, strings.Join(words, "\r\n "))
+	return strings.Join(words, " ")
 }
 
 // maxWordLen keeps a header's line, with its name, below 78 characters (RFC 5322, 2.1.1).
 const maxWordLen = 56
 
-// chooseEncoding returns the shorter of quoted-printable and base64 for a text: some servers
-// take only ASCII and short lines.
-func chooseEncoding(text string) (gomail.Encoding, string) {
+// writePart writes a text with its headers, as quoted-printable or base64, whichever is shorter: some
+// servers take only ASCII and short lines.
+func writePart(b *bytes.Buffer, contentType, text string) {
 	beyond := 0
 	for i := range len(text) {
 		if text[i] >= 0x80 {
 			beyond++
 		}
 	}
+	writeHeader(b, "Content-Type", contentType)
 	if beyond <= len(text)/6 { // quoted-printable: 3 bytes each; base64: 4/3 for all bytes
-		return gomail.EncodingQP, text
+		b.WriteString("Content-Transfer-Encoding: quoted-printable\r\n\r\n")
+		w := quotedprintable.NewWriter(b)
+		_, _ = io.WriteString(w, text)
+		_ = w.Close()
+		return
 	}
+	b.WriteString("Content-Transfer-Encoding: base64\r\n\r\n")
 	// Base64 keeps line ends, and a text's must be CRLF (RFC 2045, 6.8).
-	text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
-	return gomail.EncodingB64, strings.ReplaceAll(text, "\n", "\r\n")
+	text = strings.NewReplacer("\r\n", "\r\n", "\r", "\r\n", "\n", "\r\n").Replace(text)
+	for line := range slices.Chunk([]byte(text), 57) { // 76 characters, the most that RFC 2045 allows
+		b.Write(base64.StdEncoding.AppendEncode(b.AvailableBuffer(), line))
+		b.WriteString("\r\n")
+	}
 }

@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -100,7 +101,7 @@ func written(t testing.TB, o Options, m *send.Message) parsedEmail {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := w.compose(m)
+	l, err := w.compose(new(bytes.Buffer), m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,6 +135,24 @@ func TestEmailHeaders(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"Hola Ana\r\n.\r\nAdiós", "<p>Hola Ana</p>"}, got.bodies); diff != "" {
 		t.Errorf("bodies (-want +got):\n%s", diff)
+	}
+}
+
+// Lines of a header have at most 78 characters (RFC 5322, 2.1.1), and unfolding them gives the value.
+func TestHeaderIsFolded(t *testing.T) {
+	for _, value := range []string{"", "a", strings.Repeat("x", 70), strings.Repeat("x", 69) + " y", strings.Repeat("word ", 40) + "end",
+		encodeSubject(strings.Repeat("¿Qué tal? ", 20)), encodeSubject(strings.Repeat("a  b ", 50))} {
+		var b bytes.Buffer
+		writeHeader(&b, "Subject", value)
+		text := strings.TrimSuffix(b.String(), "\r\n")
+		if got, want := strings.ReplaceAll(text, "\r\n", ""), "Subject: "+value; got != want {
+			t.Errorf("unfolded: %q, want %q", got, want)
+		}
+		for line := range strings.SplitSeq(text, "\r\n") {
+			if len(line) > maxLine || strings.TrimSpace(line) == "" {
+				t.Errorf("got a line of %d characters, want 1 to %d: %q in %q", len(line), maxLine, line, text)
+			}
+		}
 	}
 }
 
@@ -215,7 +234,7 @@ func TestCellAddsAHeader(t *testing.T) {
 		}
 		taken++
 		m := &send.Message{Key: "k", ContactCode: to, Content: rendered}
-		l, err := c.composer.compose(m)
+		l, err := c.composer.compose(new(bytes.Buffer), m)
 		if err != nil {
 			t.Fatalf("checked, but not written: %v", err)
 		}
@@ -249,5 +268,28 @@ func TestCellAddsAHeader(t *testing.T) {
 	})
 	if taken == 0 {
 		t.Error("no cell was taken at all")
+	}
+}
+
+func BenchmarkCompose(b *testing.B) {
+	w, err := newComposer(options(25))
+	if err != nil {
+		b.Fatal(err)
+	}
+	text := "Hello John, your ticket 4711 has been answered. You can read the answer on our site at any time, and write to us again."
+	for name, c := range map[string]content{
+		"text": {Subject: "Your ticket 4711", Text: text},
+		"html": {Subject: "¿Qué tal, Ana?", Text: text, HTML: strings.Repeat("<p>"+text+"</p>\n", 10)},
+	} {
+		m := message(b, c)
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			var data bytes.Buffer
+			for b.Loop() {
+				if _, err := w.compose(&data, m); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -36,7 +36,7 @@ func (c *Channel) Compile(item json.RawMessage, names []string) (*campaign.Templ
 		return nil, err
 	}
 	parsed, problems := parseItem(item)
-	if err := c.composer.checkFrom(parsed.From); err != nil {
+	if _, err := c.composer.sender(parsed.From); err != nil {
 		problems = append(problems, err.Error())
 	}
 	if len(problems) > 0 {

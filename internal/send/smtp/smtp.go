@@ -22,6 +22,7 @@
 package smtp
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -30,6 +31,7 @@ import (
 	"net/mail"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"campaignd/internal/send"
@@ -85,6 +87,7 @@ type Channel struct {
 	tls                *tls.Config
 	timeout            time.Duration
 	composer           composer
+	buffers            sync.Pool     // of *bytes.Buffer, for the data of one message each
 	permits            chan struct{} // one per connection in use
 	pool               idle.Pool[*conn]
 	relays             relayMonitor
@@ -102,7 +105,8 @@ func New(o Options) (*Channel, error) {
 		host: o.Host, addr: net.JoinHostPort(o.Host, strconv.Itoa(o.Port)), security: o.TLS,
 		username: o.Username, password: o.Password,
 		tls:     &tls.Config{ServerName: o.Host, RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
-		timeout: o.Timeout, composer: w, pool: idle.Pool[*conn]{Limit: idleLimit, Close: (*conn).quit}, permits: make(chan struct{}, max(o.Concurrency, 1)), tracer: o.Tracer,
+		timeout: o.Timeout, composer: w, buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }},
+		pool: idle.Pool[*conn]{Limit: idleLimit, Close: (*conn).quit}, permits: make(chan struct{}, max(o.Concurrency, 1)), tracer: o.Tracer,
 	}, nil
 }
 
