@@ -27,10 +27,7 @@ func (p Packed) Size() int { return len(p.data) }
 
 // checking returns the number of a sending that is being checked.
 func (t *tx) checking(id campaign.ID) (uint64, error) {
-	n, err := number(id)
-	if err != nil {
-		return 0, err
-	}
+	n := id.Number()
 	rec, err := t.record(n)
 	if err != nil {
 		return 0, err

@@ -82,13 +82,9 @@ func (t *tx) dropSome(bucket, prefix []byte, limit int) (n int, err error) {
 // Retries implements send.Store: it lists the messages that wait for their next attempt, in order of
 // NextAt, at most limit (0: all).
 func (s Timeline) Retries(id campaign.ID, limit int) ([]campaign.Entry, error) {
-	n, err := number(id)
-	if err != nil {
-		return nil, err
-	}
 	var out []campaign.Entry
-	err = s.view(func(t *tx) error {
-		prefix := db.Key8(n)
+	err := s.view(func(t *tx) error {
+		prefix := db.Key8(id.Number())
 		c := t.Bucket(bucketRetries).Cursor()
 		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix) && (limit == 0 || len(out) < limit); k, v = c.Next() {
 			r := codec.Reader{B: v}

@@ -13,10 +13,7 @@ import (
 
 // layoutOf returns the layout of a sending's statuses: from its record, or from its header once it is filed.
 func (t *tx) layoutOf(id campaign.ID) (uint64, *record, error) {
-	n, err := number(id)
-	if err != nil {
-		return 0, nil, err
-	}
+	n := id.Number()
 	rec, err := t.record(n)
 	if err != nil {
 		return 0, nil, err

@@ -88,18 +88,12 @@ func appendResults(dst []result, value []byte) ([]result, error) {
 // EachRefusal calls fn with every row that was not accepted, in order of line. No
 // transaction is open while fn runs.
 func (s *Store) EachRefusal(id campaign.ID, fn func(campaign.Refusal) error) error {
-	n, err := number(id)
-	if err != nil {
-		return err
-	}
 	for seq := uint32(0); ; seq++ {
 		var list []campaign.Refusal
-		err := s.view(func(t *tx) error {
-			value := t.Bucket(bucketRefusals).Get(key12(n, seq))
-			if value == nil {
-				return nil
+		err := s.view(func(t *tx) (err error) {
+			if value := t.Bucket(bucketRefusals).Get(key12(id.Number(), seq)); value != nil {
+				list, err = decodeRefusals(value)
 			}
-			list, err = decodeRefusals(value)
 			return err
 		})
 		if err != nil {

@@ -21,14 +21,9 @@ func schema() db.Schema {
 
 // makeBuckets is the first migration: from an empty file to version 1.
 func makeBuckets(t *bbolt.Tx) error {
-	for _, name := range [][]byte{bucketSendings, bucketActive, bucketCounts, bucketChunks, bucketStatuses,
+	return errors.Join(slots.Create(t), optout.Create(t), db.Create(t, bucketSendings, bucketActive, bucketCounts, bucketChunks, bucketStatuses,
 		bucketOutcomes, bucketInFlight, bucketRefusals, bucketTimeline, bucketRetries, bucketWaiting,
-		bucketDigests, bucketAudit} {
-		if _, err := t.CreateBucket(name); err != nil {
-			return err
-		}
-	}
-	return errors.Join(slots.Create(t), optout.Create(t))
+		bucketDigests, bucketAudit))
 }
 
 // addDeliveries migrates version 1 to 2: receipts, and opt-outs under the normal form of

@@ -79,10 +79,7 @@ func ownerOf(t *db.Tx, n uint64) (application int64, state campaign.State) {
 
 // byID returns the header of id; ErrNotFound also if only the number matches.
 func (t *tx) byID(id campaign.ID) (uint64, *campaign.Sending, error) {
-	n, err := number(id)
-	if err != nil {
-		return 0, nil, err
-	}
+	n := id.Number()
 	head, err := t.header(n)
 	if err != nil {
 		return 0, nil, err
@@ -294,15 +291,13 @@ func (f *Filter) unfinished() bool {
 func (s *Store) Sendings(f Filter) ([]*campaign.Sending, error) {
 	before := ^uint64(0)
 	if f.Before != "" {
-		n, err := number(f.Before)
-		if err != nil {
-			return nil, err
+		if before = f.Before.Number(); before == 0 {
+			return nil, fmt.Errorf("sending %q: %w", f.Before, ErrNotFound)
 		}
-		before = n
 	}
 	var out []*campaign.Sending
 	err := s.view(func(t *tx) error {
-		headers, keys := t.Bucket(bucketSendings), t.Bucket(bucketSendings)
+		keys := t.Bucket(bucketSendings)
 		if f.unfinished() {
 			keys = t.Bucket(bucketActive)
 		}
@@ -314,18 +309,15 @@ func (s *Store) Sendings(f Filter) ([]*campaign.Sending, error) {
 			k, _ = c.Prev()
 		}
 		for ; k != nil && (f.Limit <= 0 || len(out) < f.Limit); k, _ = c.Prev() {
-			v := headers.Get(k)
-			if len(v) < headerFixed {
+			n := binary.BigEndian.Uint64(k)
+			application, state := ownerOf(t.Tx, n)
+			if state == "" {
 				return fmt.Errorf("list sendings: %w: %w", ErrDamaged, codec.ErrMalformed)
 			}
-			state, _ := stateOf(v[1])
-			if len(f.States) > 0 && !slices.Contains(f.States, state) {
+			if len(f.States) > 0 && !slices.Contains(f.States, state) || f.Application != 0 && application != f.Application {
 				continue
 			}
-			if f.Application != 0 && db.Unsigned(binary.BigEndian.Uint64(v[3:])) != f.Application {
-				continue
-			}
-			head, err := decodeHeader(v)
+			head, err := t.header(n)
 			if err != nil {
 				return err
 			}

@@ -67,7 +67,7 @@ func Open(path string, opts Options) (*Store, error) {
 	c := &core{db: file, scans: scans{byNumber: map[uint64]*scan{}}}
 	s := &Store{core: c, File: file, Acceptance: Acceptance{c}, Timeline: Timeline{c}, Recovery: Recovery{c}, Retention: Retention{c},
 		committer: &committer{core: c, wait: cmp.Or(max(opts.Gather, 0), 500*time.Microsecond)},
-		Slots:     slots.Open(file, ownerOf, func(t *db.Tx, n uint64) (*campaign.Sending, error) { return (&tx{Tx: t}).header(n) }),
+		Slots:     slots.Open(file, ownerOf, headerOrNil),
 		Counters:  quota.Open(file), Tables: tables.Open(file)}
 	file.Reopened = s.scans.forgetAll
 	if err = s.holdRestored(); err == nil {
@@ -96,15 +96,6 @@ func (c *core) update(fn func(*tx) error) error {
 type tx struct {
 	*db.Tx
 	s *core
-}
-
-// number returns the sequence part of id.
-func number(id campaign.ID) (uint64, error) {
-	n := id.Number()
-	if n == 0 {
-		return 0, fmt.Errorf("sending %q: %w", id, ErrNotFound)
-	}
-	return n, nil
 }
 
 func now() time.Time { return time.Now().UTC() }

@@ -224,3 +224,21 @@ func (t *Tx) PutJSON(name, key []byte, value any) error {
 	}
 	return b.Put(key, text)
 }
+
+// Create creates buckets in a migration.
+func Create(t *bbolt.Tx, names ...[]byte) error {
+	for _, name := range names {
+		if _, err := t.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DecodeJSON reads a stored value; what names it in the error.
+func DecodeJSON(what string, value []byte, into any) error {
+	if err := json.Unmarshal(value, into); err != nil {
+		return fmt.Errorf("read %s: %w: %w", what, ErrDamaged, err)
+	}
+	return nil
+}

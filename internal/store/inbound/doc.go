@@ -41,20 +41,11 @@ func BucketsOfSending() [][]byte {
 
 // CreateReceipts creates the buckets of receipts; they came with version 2 of the store.
 func CreateReceipts(t *bbolt.Tx) error {
-	return create(t, bucketDeliveries, bucketReceiptCounts, bucketUnmatched)
+	return db.Create(t, bucketDeliveries, bucketReceiptCounts, bucketUnmatched)
 }
 
 // CreateReplies creates the buckets of replies; they came with version 5 of the store.
-func CreateReplies(t *bbolt.Tx) error { return create(t, bucketReplies, bucketNewReplies) }
-
-func create(t *bbolt.Tx, names ...[]byte) error {
-	for _, name := range names {
-		if _, err := t.CreateBucketIfNotExists(name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func CreateReplies(t *bbolt.Tx) error { return db.Create(t, bucketReplies, bucketNewReplies) }
 
 // Sendings gives access to the sendings.
 type Sendings struct {

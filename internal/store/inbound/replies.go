@@ -3,7 +3,6 @@ package inbound
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -37,11 +36,7 @@ func (s Replies) AddReplies(list []NewReply) error {
 	err := s.db.Update(func(t *db.Tx) error {
 		for _, r := range list {
 			r.Came = now()
-			value, err := json.Marshal(r)
-			if err != nil {
-				return err
-			}
-			if err := t.Bucket(bucketNewReplies).Put([]byte(r.ID), value); err != nil {
+			if err := t.PutJSON(bucketNewReplies, []byte(r.ID), r); err != nil {
 				return err
 			}
 		}
@@ -163,15 +158,11 @@ func (s Replies) UnmatchedReplies() (deleted uint64, since time.Time, waiting in
 // putReply stores a reply with its sending, whose files lack it now.
 func putReply(t *db.Tx, one *replyMatch) error {
 	one.reply.Line, one.reply.ContactCode, one.reply.Reference = one.line, one.contact, one.reference
-	value, err := json.Marshal(one.reply.Reply)
-	if err != nil {
-		return err
-	}
 	key := append(binary.BigEndian.AppendUint64(db.Key8(one.sending), uint64(max(one.reply.At.UnixMilli(), 0))), one.reply.ID...)
 	if t.Bucket(bucketReplies).Get(key) != nil {
 		return nil // a provider repeats itself
 	}
-	if err := t.Bucket(bucketReplies).Put(key, value); err != nil {
+	if err := t.PutJSON(bucketReplies, key, one.reply.Reply); err != nil {
 		return err
 	}
 	counts, err := countsOf(t, one.sending)
@@ -208,8 +199,8 @@ func (m *replyMatcher) read(t *db.Tx, from []byte) (next []byte, err error) {
 	k, v := c.Seek(from)
 	for ; k != nil && len(m.all) < unmatchedPage; k, v = c.Next() {
 		one := &replyMatch{}
-		if err := json.Unmarshal(v, &one.reply); err != nil {
-			return nil, fmt.Errorf("read reply: %w: %w", db.ErrDamaged, err)
+		if err := db.DecodeJSON("reply", v, &one.reply); err != nil {
+			return nil, err
 		}
 		m.add(t, one)
 	}
@@ -277,8 +268,8 @@ func (s Replies) EachReply(id campaign.ID, fn func(Reply) error) error {
 	prefix := db.Key8(id.Number())
 	return s.db.EachPage(bucketReplies, prefix, prefix, func(_, value []byte) error {
 		var r Reply
-		if err := json.Unmarshal(value, &r); err != nil {
-			return fmt.Errorf("read replies of %s: %w: %w", id, db.ErrDamaged, err)
+		if err := db.DecodeJSON("reply", value, &r); err != nil {
+			return err
 		}
 		return fn(r)
 	})
@@ -290,8 +281,8 @@ func RemoveReplies(t *db.Tx, same func(contactCode string) bool) error {
 		var gone [][]byte
 		if err := t.Bucket(name).ForEach(func(k, v []byte) error {
 			var r NewReply
-			if err := json.Unmarshal(v, &r); err != nil {
-				return fmt.Errorf("read reply: %w: %w", db.ErrDamaged, err)
+			if err := db.DecodeJSON("reply", v, &r); err != nil {
+				return err
 			}
 			if same(r.ContactCode) || same(r.UserID) {
 				gone = append(gone, bytes.Clone(k))

@@ -45,8 +45,8 @@ func readUnmatched(t *db.Tx) (map[uint64]*unmatchedReceipt, error) {
 	c := t.Bucket(bucketUnmatched).Cursor()
 	for k, v := c.First(); k != nil && len(all) < unmatchedPage; k, v = c.Next() {
 		one := &unmatchedReceipt{}
-		if err := json.Unmarshal(v, one); err != nil {
-			return nil, fmt.Errorf("read unmatched receipt: %w: %w", db.ErrDamaged, err)
+		if err := db.DecodeJSON("unmatched receipt", v, one); err != nil {
+			return nil, err
 		}
 		all[binary.BigEndian.Uint64(k)] = one
 	}

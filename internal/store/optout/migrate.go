@@ -19,8 +19,7 @@ import (
 
 // Create is the part of the first migration: it makes the bucket of version 1.
 func Create(t *bbolt.Tx) error {
-	_, err := t.CreateBucket(bucketSuppressions)
-	return err
+	return db.Create(t, bucketSuppressions)
 }
 
 func keySuppression(one *OptOut) []byte {
@@ -35,8 +34,8 @@ func Rekey(t *bbolt.Tx) error {
 	moved := map[string]move{} // by the old key
 	err := b.ForEach(func(k, v []byte) error {
 		var one OptOut
-		if err := json.Unmarshal(v, &one); err != nil {
-			return fmt.Errorf("read opt-outs: %w: %w", db.ErrDamaged, err)
+		if err := db.DecodeJSON("opt-outs", v, &one); err != nil {
+			return err
 		}
 		if key := keySuppression(&one); !bytes.Equal(k, key) {
 			moved[string(k)] = move{key, bytes.Clone(v)}
@@ -56,21 +55,14 @@ func Rekey(t *bbolt.Tx) error {
 
 // Pack migrates version 3 of the store to 4: opt-outs were one JSON value each, under the key of campaign.ContactKey.
 func Pack(t *bbolt.Tx) error {
-	packed, err := t.CreateBucket(bucketOptOuts)
-	if err != nil {
+	if err := db.Create(t, bucketOptOuts, bucketOrigins, bucketForgotten); err != nil {
 		return err
 	}
-	from, err := t.CreateBucket(bucketOrigins)
-	if err != nil {
-		return err
-	}
-	if _, err := t.CreateBucket(bucketForgotten); err != nil {
-		return err
-	}
+	packed := t.Bucket(bucketOptOuts)
 	packed.FillPercent = db.Dense
-	p := packer{to: packed, from: from, origins: map[origin]uint32{}}
+	p := packer{to: packed, from: t.Bucket(bucketOrigins), origins: map[origin]uint32{}}
 	old := t.Bucket(bucketSuppressions)
-	err = old.ForEach(func(k, v []byte) error { return p.add(k, v) })
+	err := old.ForEach(func(k, v []byte) error { return p.add(k, v) })
 	return errors.Join(err, p.flush(), packed.SetSequence(p.count), t.DeleteBucket(bucketSuppressions))
 }
 
@@ -86,8 +78,8 @@ type packer struct {
 
 func (p *packer) add(k, v []byte) error {
 	var one OptOut
-	if err := json.Unmarshal(v, &one); err != nil {
-		return fmt.Errorf("read opt-outs: %w: %w", db.ErrDamaged, err)
+	if err := db.DecodeJSON("opt-outs", v, &one); err != nil {
+		return err
 	}
 	prefix := groupPrefix(nil, one.ApplicationID, one.ChannelType)
 	if !bytes.HasPrefix(k, prefix) {

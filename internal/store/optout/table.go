@@ -2,7 +2,6 @@ package optout
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -146,10 +145,7 @@ func (o *Table) EachOptOut(application int64, fn func(OptOut) error) error {
 
 func (o *Table) origin(n uint32) (from origin, err error) {
 	err = o.db.View(func(t *db.Tx) error {
-		if err := json.Unmarshal(t.Bucket(bucketOrigins).Get(db.Key8(uint64(n))), &from); err != nil {
-			return fmt.Errorf("read opt-outs: %w: origin %d: %w", db.ErrDamaged, n, err)
-		}
-		return nil
+		return db.DecodeJSON("origin of opt-outs", t.Bucket(bucketOrigins).Get(db.Key8(uint64(n))), &from)
 	})
 	return from, err
 }

@@ -44,13 +44,6 @@ func Open(file *db.DB, owner Owner, header func(*db.Tx, uint64) (*campaign.Sendi
 }
 
 // Create creates the buckets of slices and reservations.
-func Create(t *bbolt.Tx) error {
-	for _, name := range [][]byte{bucketSlices, bucketSlots, bucketGrids} {
-		if _, err := t.CreateBucket(name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func Create(t *bbolt.Tx) error { return db.Create(t, bucketSlices, bucketSlots, bucketGrids) }
 
 func now() time.Time { return time.Now().UTC() }

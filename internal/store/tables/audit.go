@@ -46,8 +46,8 @@ func (s Tables) EachAudit(since time.Time, fn func(AuditEntry) error) error {
 	}
 	return s.db.EachPage(bucketAudit, []byte{}, auditKey(from, 0), func(_, value []byte) error {
 		var e AuditEntry
-		if err := json.Unmarshal(value, &e); err != nil {
-			return fmt.Errorf("read audit: %w: %w", db.ErrDamaged, err)
+		if err := db.DecodeJSON("audit", value, &e); err != nil {
+			return err
 		}
 		return fn(e)
 	})

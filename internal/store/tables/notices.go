@@ -1,8 +1,6 @@
 package tables
 
 import (
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"campaignd/internal/campaign"
@@ -25,8 +23,8 @@ func (s Tables) Notices() (list []Notice, err error) {
 		}
 		return b.ForEach(func(_, value []byte) error {
 			var n Notice
-			if err := json.Unmarshal(value, &n); err != nil {
-				return fmt.Errorf("read notice: %w: %w", db.ErrDamaged, err)
+			if err := db.DecodeJSON("notice", value, &n); err != nil {
+				return err
 			}
 			list = append(list, n)
 			return nil

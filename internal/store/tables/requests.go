@@ -38,10 +38,7 @@ func (s Tables) Request(key [32]byte) (r *Request, err error) {
 			return nil
 		}
 		r = &Request{Key: key}
-		if err := json.Unmarshal(value, r); err != nil {
-			return fmt.Errorf("read request: %w: %w", db.ErrDamaged, err)
-		}
-		return nil
+		return db.DecodeJSON("request", value, r)
 	})
 	return r, err
 }
