@@ -114,7 +114,7 @@ func (c *campaignCheck) channels(ctx context.Context, camp *campaign.Campaign, a
 	for _, name := range camp.ChannelTypes {
 		if !slices.Contains(names, name) {
 			answer.Warnings = append(answer.Warnings, campaign.Problem{File: camp.File, Field: "channelTypes",
-				Message: fmt.Sprintf("application %d has no channel %q; it has: %s", app.ID, name, strings.Join(names, ", "))})
+				Message: fmt.Sprintf("application %d has no channel %q; it has: %s%s", app.ID, name, strings.Join(names, ", "), meant(name, names, ""))})
 			continue
 		}
 		usable++

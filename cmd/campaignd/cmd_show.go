@@ -57,8 +57,8 @@ func printDetails(env *environment, d api.Details) error {
 		[2]string{"waits for", wait},
 		[2]string{"reference", d.Reference},
 		[2]string{"dry run", dry},
-		[2]string{"application", fmt.Sprint(d.ApplicationID)},
-		[2]string{"campaign", fmt.Sprint(d.CampaignID)},
+		[2]string{"application", idText(d.ApplicationID)},
+		[2]string{"campaign", idText(d.CampaignID)},
 		[2]string{"channels", strings.Join(d.Channels, ", ")},
 		[2]string{"inbox", d.Inbox},
 		[2]string{"folder", d.Folder},
@@ -71,6 +71,7 @@ func printDetails(env *environment, d api.Details) error {
 		[2]string{"next slice", env.instant(d.NextSliceAt)},
 		[2]string{"expected end", env.instant(d.EstimatedEnd)},
 		[2]string{"rows", rowsText(d.State, d.Recipients)},
+		[2]string{"checked", checkedText(d.Sending)},
 		[2]string{"messages", messagesText(d.Sending)},
 		[2]string{"csv", csvText(d.CSV)},
 	)
@@ -89,10 +90,29 @@ func printDetails(env *environment, d api.Details) error {
 	return printPreviews(env, d.Previews)
 }
 
+// idText returns an application's or campaign's id, "" if it isn't known: a drop may be checked or rejected before.
+func idText(id int64) string {
+	if id == 0 {
+		return ""
+	}
+	return fmt.Sprint(id)
+}
+
+// checkedText tells how far the check of a drop is, "" after it.
+func checkedText(s api.Sending) string {
+	if s.State != campaign.StateChecking {
+		return ""
+	}
+	return percentText(s.Percent)
+}
+
 // messagesText tells how far a sending is. What ended otherwise than sent isn't "done".
 func messagesText(s api.Sending) string {
-	if s.State.Final() {
+	switch {
+	case s.State.Final():
 		return sentText(s)
+	case s.State == campaign.StateChecking: // nothing is planned yet
+		return ""
 	}
 	return fmt.Sprintf("%s planned, %s done", display.Number(s.Messages.Planned), percentText(s.Percent))
 }

@@ -362,7 +362,7 @@ func TestHeldChannelIsInStatus(t *testing.T) {
 			t.Errorf("doctor advises %q, want %q", got, want)
 		}
 		_, err = d.ResumeChannel(ctx, api.ChannelResume{ChannelType: "pusch"}, "user:ada")
-		wantCode(t, err, api.CodeNotFound, "push")
+		wantCode(t, err, api.CodeNotFound, `there is no channel "pusch"; there are: push; did you mean "push"?`)
 		fixed.Store(true)
 		resumed, err := d.ResumeChannel(ctx, api.ChannelResume{ChannelType: "push"}, "user:ada")
 		w.check(err)

@@ -16,6 +16,7 @@ import (
 	"campaignd/internal/folders"
 	"campaignd/internal/report"
 	"campaignd/internal/send"
+	"campaignd/internal/source"
 	"campaignd/internal/store"
 )
 
@@ -245,7 +246,8 @@ func (svc *Service) ResumeChannel(_ context.Context, channel api.ChannelResume, 
 	}
 	if len(list) == 0 {
 		slices.Sort(names)
-		return nil, api.NotFoundf("there is no channel %q%s; there are: %s", channel.ChannelType, ofApplication(channel.ApplicationID), strings.Join(slices.Compact(names), ", "))
+		names = slices.Compact(names)
+		return nil, api.NotFoundf("there is no channel %q%s; there are: %s%s", channel.ChannelType, ofApplication(channel.ApplicationID), strings.Join(names, ", "), source.DidYouMean(channel.ChannelType, names))
 	}
 	for _, one := range list {
 		if !one.Resumed {

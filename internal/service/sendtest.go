@@ -115,7 +115,7 @@ func testSubject(c *config.Config, m api.TestMessage) (config.Channel, []campaig
 			names = append(names, name)
 		}
 		slices.Sort(names)
-		return fail(api.NotFoundf("application %d has no channel %q; it has: %s", a.ID, m.ChannelType, strings.Join(names, ", ")))
+		return fail(api.NotFoundf("application %d has no channel %q; it has: %s%s", a.ID, m.ChannelType, strings.Join(names, ", "), source.DidYouMean(m.ChannelType, names)))
 	}
 	camp, why, details, err := check.NewCampaigns(c.CampaignsDir).Find(a.ID, m.CampaignID)
 	if err != nil {

@@ -66,11 +66,7 @@ func (t *templatePart) compare(list []AccountTemplate) error {
 	if len(languages) > 0 {
 		return fmt.Errorf("the account has the template %q in %s, not in %s", t.Name, strings.Join(languages, ", "), t.Language.Code)
 	}
-	hint := ""
-	if near := source.Nearest(t.Name, names); near != "" {
-		hint = fmt.Sprintf("; did you mean %q?", near)
-	}
-	return fmt.Errorf("the account has no template %q%s", t.Name, hint)
+	return fmt.Errorf("the account has no template %q%s", t.Name, source.DidYouMean(t.Name, names))
 }
 
 func (t *templatePart) compareWith(meta *AccountTemplate) error {

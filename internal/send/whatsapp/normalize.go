@@ -183,7 +183,7 @@ func (f *normalizer) object(path string, v any, known ...string) map[string]fiel
 		at := source.Join(path, key)
 		name := snake(key)
 		if !slices.Contains(known, name) {
-			f.bad(at, "is not a valid key here%s", hint(name, known))
+			f.bad(at, "is not a valid key here%s", source.DidYouMean(name, known))
 			continue
 		}
 		if first, twice := out[name]; twice {
@@ -230,17 +230,10 @@ func (f *normalizer) enum(at field, known []string) (string, bool) {
 	}
 	name := snake(s)
 	if !slices.Contains(known, name) {
-		f.bad(at.path, "found %q; it can be: %s%s", clip(s, 60), strings.Join(known, ", "), hint(name, known))
+		f.bad(at.path, "found %q; it can be: %s%s", clip(s, 60), strings.Join(known, ", "), source.DidYouMean(name, known))
 		return "", false
 	}
 	return name, true
-}
-
-func hint(name string, known []string) string {
-	if near := source.Nearest(name, known); near != "" {
-		return fmt.Sprintf("; did you mean %q?", near)
-	}
-	return ""
 }
 
 // describeValue describes a value in a few words.
