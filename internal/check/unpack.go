@@ -26,9 +26,10 @@ import (
 
 // unpacked is what became of a CSV that came packed or as a spreadsheet.
 type unpacked struct {
-	wrong  *archive.Refused   // why it can't be read, nil if it was unpacked
-	sheet  *spreadsheet.Sheet // nil: it is no spreadsheet
-	bytes  int64              // of the file that the sidecar's proof speaks of; 0: the CSV itself
+	wrong  *archive.Refused    // why it can't be read, nil if it was unpacked
+	sheet  bool                // it is a spreadsheet
+	dates  []spreadsheet.Dates // the columns with dates of a spreadsheet
+	bytes  int64               // of the file that the sidecar's proof speaks of; 0: the CSV itself
 	sha256 string
 }
 
@@ -176,15 +177,14 @@ func (u *unpacker) sheet(workbook Part, size int64) error {
 	}
 	u.p.CSV.Name = workbook.Name // for the messages about columns
 	options := spreadsheet.Options{File: workbook.Name, Most: u.limit(), Limit: "max_file_size", Fits: u.fits}
-	var sheet spreadsheet.Sheet
 	file, err := u.spool(func(w io.Writer) (err error) {
-		sheet, err = spreadsheet.Convert(u.ctx, workbook.File, size, w, options)
+		u.found.dates, err = spreadsheet.Convert(u.ctx, workbook.File, size, w, options)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	u.found.sheet = &sheet
+	u.found.sheet = true
 	u.p.CSV = Part{Name: workbook.Name, File: file}
 	return nil
 }
@@ -277,7 +277,7 @@ func (p *Parts) Refused() *archive.Refused {
 func (p *Parts) IsPacked() bool { return p.unpacked != nil }
 
 // isSheet reports whether the CSV was written from a spreadsheet.
-func (p *Parts) isSheet() bool { return p.unpacked != nil && p.unpacked.sheet != nil }
+func (p *Parts) isSheet() bool { return p.unpacked != nil && p.unpacked.sheet }
 
 // proven describes the file that the sidecar's proof speaks of (docs/contract.md 5).
 type proven struct {
@@ -305,7 +305,7 @@ func (f *Finding) noteDates(p *Parts, used []string) {
 	if !p.isSheet() {
 		return
 	}
-	for _, d := range p.unpacked.sheet.Dates {
+	for _, d := range p.unpacked.dates {
 		if !slices.Contains(used, d.Column) {
 			continue
 		}

@@ -37,12 +37,6 @@ type Options struct {
 	Limit string                      // names what sets Most, for messages
 }
 
-// Sheet describes what was read.
-type Sheet struct {
-	Name  string
-	Dates []Dates
-}
-
 // Dates counts the cells of a column that are dates.
 type Dates struct {
 	Column string // its name in the header
@@ -69,11 +63,12 @@ type sheet struct {
 	columns []string
 }
 
-// Convert reads the sheet that fits from the workbook r of size bytes and writes it to w.
-func Convert(ctx context.Context, r io.ReaderAt, size int64, w io.Writer, o Options) (Sheet, error) {
+// Convert reads the sheet that fits from the workbook r of size bytes and writes it to w. It returns the
+// columns that have dates.
+func Convert(ctx context.Context, r io.ReaderAt, size int64, w io.Writer, o Options) ([]Dates, error) {
 	z, err := archive.ReadZip(o.File, r, size)
 	if err != nil {
-		return Sheet{}, err
+		return nil, err
 	}
 	b := &workbook{Options: o, ctx: ctx, files: map[string]*zip.File{}, budget: archive.NewBudget(o.File, size, o.Most*xmlFactor, o.Limit)}
 	for _, f := range z.File {
@@ -83,27 +78,27 @@ func Convert(ctx context.Context, r io.ReaderAt, size int64, w io.Writer, o Opti
 	return found, archive.Explain(o.File, err)
 }
 
-func (b *workbook) convert(w io.Writer) (Sheet, error) {
+func (b *workbook) convert(w io.Writer) ([]Dates, error) {
 	if err := b.read(); err != nil {
-		return Sheet{}, err
+		return nil, err
 	}
 	for i := range b.sheets {
 		if err := b.header(&b.sheets[i]); err != nil {
-			return Sheet{}, err
+			return nil, err
 		}
 	}
 	chosen, err := b.choose()
 	if err != nil {
-		return Sheet{}, err
+		return nil, err
 	}
 	rows := newRowWriter(b, w)
 	if err := b.rows(chosen, rows.row); err != nil {
-		return Sheet{}, err
+		return nil, err
 	}
 	if err := rows.end(); err != nil {
-		return Sheet{}, err
+		return nil, err
 	}
-	return Sheet{Name: chosen.name, Dates: rows.dateColumns()}, nil
+	return rows.dateColumns(), nil
 }
 
 // errEnough ends the reading of a sheet after its header.
