@@ -81,15 +81,12 @@ type Events struct {
 	Ignored     map[Ignored]int // how many were not passed on
 }
 
-// Ignore counts events that aren't passed on.
-func (e *Events) Ignore(why Ignored, n int) {
-	if n == 0 {
-		return
-	}
+// Ignore counts an event that isn't passed on.
+func (e *Events) Ignore(why Ignored) {
 	if e.Ignored == nil {
 		e.Ignored = map[Ignored]int{}
 	}
-	e.Ignored[why] += n
+	e.Ignored[why]++
 }
 
 // Receiver stores the events of webhooks.

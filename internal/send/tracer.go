@@ -38,12 +38,8 @@ func (t WireTracer) RoundTrip(next http.RoundTripper, req *http.Request) (*http.
 		return nil, err
 	}
 	// Read no more than that: a reply may have no end.
-	head, err := io.ReadAll(io.LimitReader(resp.Body, maxTracedReply))
-	rest := io.Reader(resp.Body)
-	if err != nil {
-		rest = &errReader{err: err}
-	}
-	resp.Body = &bodyReader{io.MultiReader(bytes.NewReader(head), rest), resp.Body}
+	head, _ := io.ReadAll(io.LimitReader(resp.Body, maxTracedReply)) // the body returns its error again
+	resp.Body = &bodyReader{io.MultiReader(bytes.NewReader(head), resp.Body), resp.Body}
 	b.Reset()
 	fmt.Fprintf(&b, "%s %s\n", resp.Proto, resp.Status)
 	t.show(true, &b, resp.Header, head)
@@ -66,11 +62,6 @@ type bodyReader struct {
 }
 
 func (j *bodyReader) Close() error { return j.closer.Close() }
-
-// errReader fails every read.
-type errReader struct{ err error }
-
-func (f *errReader) Read([]byte) (int, error) { return 0, f.err }
 
 // Transcript collects what a WireTracer receives. It is safe for concurrent use.
 type Transcript struct {

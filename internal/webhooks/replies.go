@@ -40,11 +40,7 @@ func (h *receiver) stopWords(outs []store.OptOut, replies []receipts.Reply) ([]s
 			if !r.IsStopWord(p.stopWords) {
 				continue
 			}
-			for _, contact := range []string{withPlus(r.Contact), r.UserID} {
-				if contact != "" {
-					outs = append(outs, store.OptOut{ApplicationID: p.Application, ChannelType: p.ChannelType, ContactCode: contact, At: h.Now().UTC(), Source: "reply"})
-				}
-			}
+			outs = h.appendOptOuts(outs, p, "reply", withPlus(r.Contact), r.UserID)
 		}
 	}
 	return outs, nil

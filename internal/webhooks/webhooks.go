@@ -199,12 +199,7 @@ func (h *receiver) Receive(_ context.Context, events receipts.Events) error {
 func (h *receiver) optOuts(events receipts.Events) (outs []store.OptOut, err error) {
 	add := func(account string, contacts ...string) {
 		for _, p := range h.channels[account] {
-			for _, contact := range contacts {
-				if contact != "" {
-					outs = append(outs, store.OptOut{ApplicationID: p.Application, ChannelType: p.ChannelType, ContactCode: contact,
-						At: h.Now().UTC(), Source: "webhook"})
-				}
-			}
+			outs = h.appendOptOuts(outs, p, "webhook", contacts...)
 		}
 	}
 	for _, s := range events.Statuses {
@@ -235,6 +230,16 @@ func (h *receiver) optOuts(events receipts.Events) (outs []store.OptOut, err err
 		}
 	}
 	return h.stopWords(outs, events.Replies)
+}
+
+// appendOptOuts appends the opt-outs of a contact from a channel, one by each of its names that is known.
+func (h *receiver) appendOptOuts(outs []store.OptOut, p place, source string, names ...string) []store.OptOut {
+	for _, name := range names {
+		if name != "" {
+			outs = append(outs, store.OptOut{ApplicationID: p.Application, ChannelType: p.ChannelType, ContactCode: name, At: h.Now().UTC(), Source: source})
+		}
+	}
+	return outs
 }
 
 // learn records to which contact a user id belongs: to the number that came with it, else to the contact of our

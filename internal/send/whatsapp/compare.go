@@ -74,11 +74,7 @@ func (t *templatePart) compareWith(meta *AccountTemplate) error {
 		return fmt.Errorf("the template %q (%s) is %s at Meta, and only an approved one can be sent", t.Name, t.Language.Code, meta.Status)
 	}
 	var problems []string
-	given := map[string]*component{}
-	for i := range t.Components {
-		c := &t.Components[i]
-		given[c.Type+c.Index] = c
-	}
+	given := t.byPlace()
 	add := func(text string) {
 		if text != "" {
 			problems = append(problems, text)
@@ -100,6 +96,16 @@ func (t *templatePart) compareWith(meta *AccountTemplate) error {
 		return nil
 	}
 	return fmt.Errorf("the template %q (%s) is different at Meta: %s", t.Name, t.Language.Code, strings.Join(problems, "; "))
+}
+
+// byPlace returns the components by type and, of buttons, index.
+func (t *templatePart) byPlace() map[string]*component {
+	given := map[string]*component{}
+	for i := range t.Components {
+		c := &t.Components[i]
+		given[c.Type+c.Index] = c
+	}
+	return given
 }
 
 // compareHeader compares a header, which is nil if the item has none or one without parameters.

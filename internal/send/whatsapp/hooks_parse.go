@@ -98,9 +98,9 @@ func parseHook(body []byte, signed signers) (receipts.Events, error) {
 			var v hookValue
 			switch {
 			case json.Unmarshal(change.Value, &v) != nil || v.Metadata.PhoneNumberID == "":
-				events.Ignore(receipts.IgnoredOther, 1)
+				events.Ignore(receipts.IgnoredOther)
 			case !signed.numbers[v.Metadata.PhoneNumberID]:
-				events.Ignore(receipts.IgnoredOtherNumber, 1)
+				events.Ignore(receipts.IgnoredOtherNumber)
 			default:
 				addEvents(&events, &v)
 			}
@@ -117,7 +117,7 @@ func addTemplate(e *receipts.Events, account string, value json.RawMessage, sign
 		Language string `json:"message_template_language"`
 	}
 	if account == "" || !signed.accounts[account] || json.Unmarshal(value, &v) != nil || v.Event == "" || v.Name == "" {
-		e.Ignore(receipts.IgnoredOther, 1)
+		e.Ignore(receipts.IgnoredOther)
 		return
 	}
 	status := strings.ToUpper(v.Event)
@@ -134,14 +134,14 @@ func addEvents(e *receipts.Events, v *hookValue) {
 		if s, ok := status(raw, v); ok {
 			e.Statuses = append(e.Statuses, s)
 		} else {
-			e.Ignore(receipts.IgnoredStatus, 1)
+			e.Ignore(receipts.IgnoredStatus)
 		}
 	}
 	for _, raw := range v.Preferences {
 		if p, ok := preference(raw, v); ok {
 			e.Preferences = append(e.Preferences, p)
 		} else {
-			e.Ignore(receipts.IgnoredPreference, 1)
+			e.Ignore(receipts.IgnoredPreference)
 		}
 	}
 	for _, raw := range v.Messages {
@@ -150,11 +150,11 @@ func addEvents(e *receipts.Events, v *hookValue) {
 		} else if r, ok := readReply(raw, v); ok {
 			e.Replies = append(e.Replies, r)
 		} else {
-			e.Ignore(receipts.IgnoredMessage, 1)
+			e.Ignore(receipts.IgnoredMessage)
 		}
 	}
 	if len(v.Statuses)+len(v.Preferences)+len(v.Messages) == 0 {
-		e.Ignore(receipts.IgnoredOther, 1)
+		e.Ignore(receipts.IgnoredOther)
 	}
 }
 

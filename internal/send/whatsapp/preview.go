@@ -35,11 +35,7 @@ func (c *templateCache) find(name, language string) *AccountTemplate {
 
 // preview returns the lines of a message of the template.
 func (t *AccountTemplate) preview(p *templatePart) []string {
-	given := map[string]*component{}
-	for i := range p.Components {
-		c := &p.Components[i]
-		given[c.Type+c.Index] = c
-	}
+	given := p.byPlace()
 	text := []string{fmt.Sprintf("Template %s (%s)", t.Name, t.Language)}
 	switch {
 	case t.Header == formatText:
