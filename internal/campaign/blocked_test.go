@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// TestBlockedTime: pauses, closed windows and quotas count for as long as they last, also where they overlap.
+// TestBlockedTime: pauses, closed windows and quotas count for as long as they last, also where they overlap. plan.Expiry limits them.
 func TestBlockedTime(t *testing.T) {
 	start := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 	at := func(hours int) time.Time { return start.Add(time.Duration(hours) * time.Hour) }
