@@ -23,13 +23,13 @@ func newDropCmd(env *environment) *cobra.Command {
 		Use:        "drop FILE --campaign ID",
 		SuggestFor: []string{"send", "upload"},
 		Short:      "Check a CSV, show what would be sent, ask, and drop it",
-		Long: `Drops a CSV, or an .xlsx or .csv.gz, by hand. It checks the file as the daemon would, shows the first messages as
-their recipients will see them and when they go, and asks. Then it writes the sidecar, with
-the file's SHA-256, and puts everything into the inbox. With --wait it follows the sending
-to its end.
+		Long: `Drops a CSV, or an .xlsx or .csv.gz, by hand. It checks the file as the daemon would, shows
+the first messages as their recipients will see them and when they go out, and asks. Then it
+writes the sidecar, with the file's SHA-256, and puts everything into the inbox. With --wait
+it follows the sending to its end.
 
 Without --layout each variable of the campaign is the column of the same name, and the
-contact is the first of contactCode, phone, telefono, teléfono and email that there is. On a
+contact is the first of contactCode, phone, telefono, teléfono and email in the CSV. On a
 terminal it asks for what it can't find.
 
 Without a terminal nobody can answer, so --yes is required. Exit status 3: the drop would be

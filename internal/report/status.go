@@ -94,8 +94,11 @@ func (t textWriter) controls(s *campaign.Sending) {
 	if s.State != campaign.StatePaused {
 		t.line("  %s.pause: send nothing until %s.resume", name, name)
 	}
-	t.line("  %s.cancel: send nothing any more", name)
+	t.line("  %s.cancel: send nothing more", name)
 	if HasResults(s) {
 		t.line("  %s.results: write the results so far to %s in this folder", name, PartialFile)
+	}
+	if s.StartedAt.IsZero() && s.State != campaign.StateChecking {
+		t.line("To begin at another time, upload %s.reschedule.json with a new time, such as {\"delay\": \"PT2H\"}.", name)
 	}
 }

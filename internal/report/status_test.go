@@ -61,6 +61,20 @@ func TestStatusText(t *testing.T) {
 	golden(t, "status-text", got.String())
 }
 
+// A sending that hasn't begun can get another time, and its status didn't say so.
+func TestStatusTextOffersAnotherTimeUntilTheSendingBegins(t *testing.T) {
+	const offer = `To begin at another time, upload spring.reschedule.json with a new time, such as {"delay": "PT2H"}.`
+	l := newMemorySource(campaign.StateScheduled)
+	l.s.StartedAt, l.s.FinishedAt = time.Time{}, time.Time{}
+	if got := statusText(t, l, Outlook{Zone: madrid(t)}); !strings.Contains(got, offer) {
+		t.Errorf("scheduled: %q is missing in\n%s", offer, got)
+	}
+	l.s.State, l.s.StartedAt = campaign.StateSending, instantOf("09:30:00")
+	if got := statusText(t, l, Outlook{Zone: madrid(t)}); strings.Contains(got, "reschedule") {
+		t.Errorf("sending: it offers another time in\n%s", got)
+	}
+}
+
 // Slices that were planned again share a slot with earlier ones, and a document has an entry for each slot.
 func TestSlicesOfOneSlotAreListedOnce(t *testing.T) {
 	first, second := instantOf("10:00:00"), instantOf("10:10:00")

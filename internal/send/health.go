@@ -110,7 +110,7 @@ func (h *channelHealth) holdChannel(now time.Time, res *Result) {
 	again := cmp.Or(res.RetryAfter, h.retryHold)
 	if h.breaker.hold(now, res, again) {
 		h.log.Warn("channel held: fix the cause, then resume a sending of it or wait for the next try",
-			"application", h.application, "channel", h.name, "reason", res.Detail, "next", again)
+			"application", h.application, "channel", h.name, "reason", res.Detail, "next", again.String())
 	}
 }
 

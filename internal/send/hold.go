@@ -22,7 +22,7 @@ func (rs *runs) hold(r *run, reason string, again time.Duration) {
 		})
 		if ok {
 			rs.log.Warn("sending held: fix the cause, then resume it or wait for the next try",
-				"sending", string(r.id), "reason", reason, "next", again)
+				"sending", string(r.id), "reason", reason, "next", again.String())
 			rs.mu.Lock()
 			if again > 0 {
 				rs.held[r.id] = time.Now().Add(again)

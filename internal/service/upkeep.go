@@ -160,6 +160,23 @@ func text(err error) string {
 	return err.Error()
 }
 
+// storeFindings judges the store by what is wrong in it and by why its last write failed.
+func storeFindings(wrong []string, unwritable error) (list []api.Finding) {
+	add := func(level api.Level, message, advice string) {
+		list = append(list, api.Finding{Check: "store", Level: level, Message: message, Advice: advice})
+	}
+	for _, w := range wrong {
+		add(api.LevelFail, w, "keep a copy of the file, stop the daemon and restore the newest backup")
+	}
+	if unwritable != nil {
+		add(api.LevelFail, "nothing can be recorded, so nothing is sent: "+unwritable.Error(), cmp.Or(safeio.Advice(unwritable), "see the daemon's log"))
+	}
+	if len(list) == 0 {
+		add(api.LevelOK, "its counts are consistent", "")
+	}
+	return list
+}
+
 // Doctor implements control.Upkeep.
 func (svc *Service) Doctor(ctx context.Context, deep bool) ([]api.Finding, error) {
 	var list []api.Finding
@@ -167,13 +184,7 @@ func (svc *Service) Doctor(ctx context.Context, deep bool) ([]api.Finding, error
 		list = append(list, api.Finding{Check: check, Level: level, Message: message, Advice: advice})
 	}
 	c := svc.Config()
-	if wrong := svc.Store.Verify(deep); len(wrong) > 0 {
-		for _, w := range wrong {
-			add("store", api.LevelFail, w, "keep a copy of the file, stop the daemon and restore the newest backup")
-		}
-	} else {
-		add("store", api.LevelOK, "its counts are consistent", "")
-	}
+	list = append(list, storeFindings(svc.Store.Verify(deep), svc.Store.Writable())...)
 	if free, err := safeio.FreeSpace(c.StateDir); err == nil && free < control.LowSpace {
 		add("disk", api.LevelWarn, fmt.Sprintf("%s MiB are free on the store's file system", display.Number(free>>20)), "free some space: a new drop waits until its own size plus 64 MiB are free")
 	} else {
@@ -191,7 +202,7 @@ func (svc *Service) Doctor(ctx context.Context, deep bool) ([]api.Finding, error
 		}
 	}
 	if unknown := svc.Intake.UnknownFolders(); len(unknown) > 0 {
-		add("folders", api.LevelWarn, fmt.Sprintf("%d folders in accepted/ belong to no sending that is under way, such as %s", len(unknown), unknown[0]),
+		add("folders", api.LevelWarn, fmt.Sprintf("%s in accepted/ without a sending that is under way, such as %s", display.Amount(len(unknown), "folder"), unknown[0]),
 			"find out what happened to each, then move its files back into the inbox or remove the folder")
 	}
 	campaigns, broken, err := check.NewCampaigns(c.CampaignsDir).All()

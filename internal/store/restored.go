@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"strings"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/failpoint"
@@ -15,14 +16,19 @@ import (
 // restored, or if an earlier start has already held its sendings.
 func (s *Store) Restored() string { return s.restored }
 
+// restoredReason begins the reason of a sending that is held after a restore.
+const restoredReason = "the store was restored "
+
 // Hold holds every unfinished sending of a store found to be an older copy; one being
 // checked is held once it is accepted. Numbers up to last are never given out again. It
-// returns how many sendings it held. why completes "the store was restored …".
+// returns how many sendings it held; those that this start has already held keep their reason.
+// why completes "the store was restored …".
 //
 // The store gets a new tag: numbers used after the copy may be used again, and their messages must
 // not get keys that a receiver has seen.
 func (s *Store) Hold(why string, last uint64) (held int, err error) {
-	reason := fmt.Sprintf("the store was restored %s: what was sent since is not in it. Compare before you resume", why)
+	reason := fmt.Sprintf("%s%s: what was sent since is not in it. Compare before you resume", restoredReason, why)
+	again := s.restored != "" // another sign of the same restore
 	err = s.update(func(t *tx) error {
 		held = 0
 		var open []uint64
@@ -36,13 +42,16 @@ func (s *Store) Hold(why string, last uint64) (held int, err error) {
 		}
 		for _, n := range open {
 			if err := t.change(n, func(head *campaign.Sending, _ *record) error {
+				if again && strings.Contains(head.Reason, restoredReason) {
+					return nil
+				}
 				holdOne(head, reason)
+				held++
 				return nil
 			}); err != nil {
 				return err
 			}
 		}
-		held = len(open)
 		return t.Renew(last)
 	})
 	if err != nil {

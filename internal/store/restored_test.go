@@ -105,6 +105,39 @@ func TestMarkedByHand(t *testing.T) {
 	}
 }
 
+// The folders show a restore that the store's file has shown already: a held sending had both reasons, one
+// of which called it held before the restore, and a paused one had two.
+func TestASecondSignOfARestoreKeepsTheReason(t *testing.T) {
+	s := openTest(t)
+	sending := accept(t, s, draft{rows: 10}, nil)
+	paused := accept(t, s, draft{rows: 10}, nil)
+	if _, _, err := s.SetState(paused.ID, nil, campaign.StatePaused, "paused on request"); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if err := os.WriteFile(s.db.Path()+".restored", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := openAt(t, s.db.Path())
+	first := wantState(t, r, sending.ID, campaign.StateHeld).Reason
+	held, err := r.Hold("from an older copy: a folder is ahead", 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if held != 0 {
+		t.Errorf("held %d sendings again", held)
+	}
+	if got := wantState(t, r, sending.ID, campaign.StateHeld).Reason; got != first {
+		t.Errorf("reason is %q, want %q", got, first)
+	}
+	if got := wantState(t, r, paused.ID, campaign.StatePaused).Reason; strings.Count(got, "restored") != 1 {
+		t.Errorf("reason is %q, want one restore in it", got)
+	}
+	if got := begin(t, r, draft{rows: 5}).ID.Number(); got != 10 {
+		t.Errorf("the next number is %d, want 10", got)
+	}
+}
+
 // TestNewStoreNeverReusesNumbers: a store created after another was lost continues its numbers.
 func TestNewStoreNeverReusesNumbers(t *testing.T) {
 	s := openTest(t)

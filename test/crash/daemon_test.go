@@ -115,7 +115,7 @@ func (w *world) doctor() {
 		w.t.Fatalf("doctor: %v\n%s", errors.Join(err, jsonErr), out)
 	}
 	for _, f := range findings {
-		if f.Level == "fail" {
+		if f.Level == "failure" {
 			w.t.Errorf("doctor: %s: %s", f.Check, f.Message)
 		}
 	}
