@@ -70,11 +70,11 @@ func parseExpression(text string, loc *time.Location) (expression, error) {
 	// The zone never reaches the parser, which panics on a prefix without a space.
 	parsed, err := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow).Parse(strings.Join(parts, " "))
 	if err != nil {
-		return expression{}, fmt.Errorf("%q is no cron expression: %w", text, err)
+		return expression{}, fmt.Errorf("%q is not a cron expression: %w", text, err)
 	}
 	spec, ok := parsed.(*cron.SpecSchedule)
 	if !ok {
-		return expression{}, fmt.Errorf("%q is no cron expression", text)
+		return expression{}, fmt.Errorf("%q is not a cron expression", text)
 	}
 	e := expression{
 		minute: spec.Minute & allMinutes, hour: spec.Hour & allHours, dom: spec.Dom & allDays,

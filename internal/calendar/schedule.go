@@ -28,7 +28,7 @@ func ParseSchedule(text string, loc *time.Location) (Schedule, error) {
 			return Schedule{}, fmt.Errorf("schedule %q: %w", text, err)
 		}
 		if s.every < time.Second || s.every%time.Second != 0 {
-			return Schedule{}, fmt.Errorf("schedule %q is no whole number of seconds: write 1s or more", text)
+			return Schedule{}, fmt.Errorf("schedule %q is not a whole number of seconds: write 1s or more", text)
 		}
 		return s, nil
 	}

@@ -34,7 +34,7 @@ func (p *Parts) Close() {
 	}
 }
 
-// Add adds an open file as it was dropped, which Close closes. A name that is no part of a drop, or
+// Add adds an open file as it was dropped, which Close closes. A name that is not part of a drop, or
 // of a part that is there already, is an error.
 func (p *Parts) Add(name string, file *os.File) error {
 	p.opened = append(p.opened, file)
@@ -58,7 +58,7 @@ func (p *Parts) AsDropped(name string) *os.File {
 }
 
 // OpenFiles opens the files of one drop by their paths with open, in any order, for `campaignd check`.
-// A name that is no part of a drop is an error.
+// A name that is not part of a drop is an error.
 func OpenFiles(paths []string, open func(path string) (*os.File, error)) (*Parts, error) {
 	p := &Parts{}
 	for _, path := range paths {
@@ -115,7 +115,7 @@ func (p *Parts) part(base string) (*Part, string, error) {
 	case watch.KindBadName:
 		return nil, "", fmt.Errorf("%q can't be used: %s", base, n.Why)
 	case watch.KindForeign, watch.KindIgnored, watch.KindTemporary, watch.KindReserved, watch.KindControl:
-		return nil, "", fmt.Errorf("%q is no part of a drop: a drop is NAME.csv (or .csv.gz, .zip, .xlsx), NAME.layout.json and NAME.schedule.json", base)
+		return nil, "", fmt.Errorf("%q is not part of a drop: a drop is NAME.csv (or .csv.gz, .zip, .xlsx), NAME.layout.json and NAME.schedule.json", base)
 	}
 	if part.File != nil {
 		return nil, "", fmt.Errorf("%q and %q are the same part of a drop: name only the files of one drop", part.Name, base)

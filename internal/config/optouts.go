@@ -6,7 +6,7 @@ import (
 	"campaignd/internal/contact"
 )
 
-// OptOutContacts returns a function that says why a text is no contact that can opt out of a channel ("": of
+// OptOutContacts returns a function that says why a text is not a contact that can opt out of a channel ("": of
 // every channel) of the applications: it is one if any of these channels reads it as a contact. A channel of any
 // contact doesn't count for what looks like a phone number that the channels of phone numbers can't read: its person
 // would still be called there. The function returns "" for a contact, and isn't safe for concurrent use.

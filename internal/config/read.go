@@ -91,7 +91,7 @@ func (f field) setDefault() {
 // addUnknown reports a key that the table doesn't have: it may belong elsewhere or be misspelt.
 func (r *reader) addUnknown(e *entry, path, name string, fields []field, subs map[string]func(*entry, string)) {
 	if scope, ok := r.scopeOf(name); ok {
-		r.addFault(e.offset, path, "is no key of this table; it belongs %s", place(scope))
+		r.addFault(e.offset, path, "is not a key of this table; it belongs %s", place(scope))
 		return
 	}
 	known := slices.Sorted(maps.Keys(subs))
@@ -100,10 +100,10 @@ func (r *reader) addUnknown(e *entry, path, name string, fields []field, subs ma
 	}
 	slices.Sort(known)
 	if near := source.DidYouMean(name, known); near != "" {
-		r.addFault(e.offset, path, "is no known key%s", near)
+		r.addFault(e.offset, path, "is not a known key%s", near)
 		return
 	}
-	r.addFault(e.offset, path, "is no known key; here there are %s", strings.Join(known, ", "))
+	r.addFault(e.offset, path, "is not a known key; here there are %s", strings.Join(known, ", "))
 }
 
 // scopeOf returns the table that has a key or subtable of that name.

@@ -32,7 +32,7 @@ func (c Code) Text() string {
 	case CodeEmpty:
 		return "the contact is empty"
 	case CodeEmail:
-		return "this is no email address; write it like ana@example.com"
+		return "this is not an email address; write it like ana@example.com"
 	case CodeCharacter:
 		return "the phone number has a character that can't be in one; write + and the country code, such as +34 666 000 111"
 	case CodeExponent:
@@ -48,7 +48,7 @@ func (c Code) Text() string {
 	case CodeLeadingZero:
 		return "the phone number begins with 0 and isn't a national number of the application's country; write + and the country code"
 	case CodeInvalid:
-		return "the digits are no complete phone number, neither with a country code nor as a national number of the application's country; write + and the country code"
+		return "the digits are not a complete phone number, neither with a country code nor as a national number of the application's country; write + and the country code"
 	case CodeAmbiguous:
 		return "the phone number can be a national number without its leading 0 or a number of another country; write + and the country code"
 	}

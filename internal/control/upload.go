@@ -122,7 +122,7 @@ func (p *partReader) next() (*api.UploadPart, error) {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, api.Invalidf("the body ends before its last boundary: the upload was cut, or the boundary differs from the one in Content-Type")
 	case err != nil:
-		return nil, api.Invalidf("the body is no multipart form: %v", err)
+		return nil, api.Invalidf("the body is not a multipart form: %v", err)
 	}
 	name := part.FormName()
 	if name == "" {

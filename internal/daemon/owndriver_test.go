@@ -179,7 +179,7 @@ feathers = 3
 	want := []string{
 		`c.toml:6:10: applications.channels.a.driver: found "pidgeon"; it is one of outbox, webhook, whatsapp, smtp, null, pigeon; did you mean "pigeon"?`,
 		`c.toml:7:2: applications.channels.b.loft_url: is missing: it has no default`,
-		`c.toml:9:1: applications.channels.b.feather: is no known key; did you mean "feathers"?`,
+		`c.toml:9:1: applications.channels.b.feather: is not a known key; did you mean "feathers"?`,
 		`c.toml:10:12: applications.channels.b.contacts: found "email"; the driver pigeon sends to digits or any`,
 		`c.toml:11:1: applications.channels.b.whistle_file: is missing: seed_file and whistle_file belong together`,
 		`c.toml:12:1: applications.channels.b.path: belongs to the driver outbox; this channel's driver is pigeon`,

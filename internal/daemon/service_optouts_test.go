@@ -22,7 +22,7 @@ func TestOptOutOfUnknownChannelIsAdded(t *testing.T) {
 		}
 		good := api.OptOut{ContactCode: "+34666000111"}
 		wantCode(t, add(good, api.OptOut{ChannelType: "pusch", ContactCode: "+34666000111"}), api.CodeInvalid, `there is no channel "pusch"`, `did you mean "push"?`)
-		wantCode(t, add(good, api.OptOut{ContactCode: "nobody"}), api.CodeInvalid, "nobody is opted out: contact 2 of 2 is no contact")
+		wantCode(t, add(good, api.OptOut{ContactCode: "nobody"}), api.CodeInvalid, "nobody is opted out: contact 2 of 2 is not a contact")
 		if n, err := w.running.store.OptOuts(); n != 0 || err != nil {
 			t.Errorf("%d opt-outs, %v; want none", n, err)
 		}
@@ -47,7 +47,7 @@ func TestDoctorHidesUnmatchedOptOuts(t *testing.T) {
 		for _, f := range findings {
 			all.WriteString(f.Check + ": " + f.Message + "\n")
 		}
-		for _, want := range []string{"opt-outs: 3 are in force", "opt-outs: 1 match nobody, because they are no contact of their channels; the last is of application 1, from file:x.suppress.csv",
+		for _, want := range []string{"opt-outs: 3 are in force", "opt-outs: 1 match nobody, because they are not contacts of their channels; the last is of application 1, from file:x.suppress.csv",
 			"opt-outs: 1 are user ids whose number isn't known", "replies: 1 since 2026-03-04", "replies: 1 wait"} {
 			if !strings.Contains(all.String(), want) {
 				t.Errorf("doctor lacks %q:\n%s", want, all.String())

@@ -155,7 +155,7 @@ func (f *Forgetter) file(root *os.Root, dir, name string, had bool) (changed boo
 }
 
 // copy copies a file without the contact, and reports whether it was there. A cell longer than
-// the reader's buffer is no contact.
+// the reader's buffer is not a contact.
 func (f *Forgetter) copy(w io.Writer, r *bufio.Reader) (has bool, err error) {
 	for {
 		line, err := r.ReadSlice('\n')

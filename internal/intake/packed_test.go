@@ -103,7 +103,7 @@ func TestPackedDrops(t *testing.T) {
 			state: rejected, says: []string{"spring.csv.gz: unpacks to more than 1,024 bytes, which is what max_file_size allows"}},
 		"a file of more than max_file_size": {application: `max_file_size = "10B"`, ending: ".csv.gz", content: gz(t, goodCSV), layout: goodLayout, sidecar: goodSidecar,
 			state: rejected, says: []string{"max_file_size allows 10"}},
-		"a CSV called .csv.gz": {ending: ".csv.gz", content: goodCSV, layout: goodLayout, sidecar: goodSidecar, state: rejected, says: []string{"spring.csv.gz: is no gzip file"}},
+		"a CSV called .csv.gz": {ending: ".csv.gz", content: goodCSV, layout: goodLayout, sidecar: goodSidecar, state: rejected, says: []string{"spring.csv.gz: is not a gzip file"}},
 
 		"zip of everything":    {ending: ".zip", content: zipOf(t, "x.csv", goodCSV, "x.layout.json", goodLayout, "schedule.json", goodSidecar), state: scheduled, accepted: 2},
 		"zip of a CSV alone":   {inbox: defaults, ending: ".zip", content: zipOf(t, "x.csv", goodCSV), layout: goodLayout, state: scheduled, accepted: 2},

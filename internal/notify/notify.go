@@ -264,7 +264,7 @@ func (n *Notifier) post(ctx context.Context, target Target, one notice) error {
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, target.URL, bytes.NewReader(body))
 	if err != nil {
-		return errors.New("notify_url is no valid URL")
+		return errors.New("notify_url is not a valid URL")
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "campaignd")

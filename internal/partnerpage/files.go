@@ -87,7 +87,7 @@ func writePage(inbox string, page *Page) error {
 		return fmt.Errorf("make folder: %w", err)
 	}
 	if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
-		return errors.Join(err, fmt.Errorf("%q is no folder", dir)) // a partner's link must not be followed
+		return errors.Join(err, fmt.Errorf("%q is not a folder", dir)) // a partner's link must not be followed
 	}
 	if err := safeio.RemoveTemps(dir); err != nil { // of a write that was killed
 		return err

@@ -67,7 +67,7 @@ func (svc *Service) unmatchedOptOuts() (list []api.Finding, err error) {
 	})
 	if strange > 0 {
 		list = append(list, api.Finding{Check: "opt-outs", Level: api.LevelWarn,
-			Message: fmt.Sprintf("%s match nobody, because they are no contact of their channels; the last is of %s", display.Number(strange), from),
+			Message: fmt.Sprintf("%s match nobody, because they are not contacts of their channels; the last is of %s", display.Number(strange), from),
 			Advice:  "find them with: campaignd suppress list; add them again as the channel's contacts are written"})
 	}
 	if alone > 0 {

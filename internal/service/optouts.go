@@ -44,7 +44,7 @@ func (svc *Service) AddOptOuts(_ context.Context, list []api.OptOut, who string)
 			return 0, err
 		}
 		if refused := svc.Config().OptOutContacts(ids)(one.ChannelType, []byte(one.ContactCode)); refused != "" {
-			return 0, api.Invalidf("nobody is opted out: contact %d of %d is no contact: %s", i+1, len(list), refused)
+			return 0, api.Invalidf("nobody is opted out: contact %d of %d is not a contact: %s", i+1, len(list), refused)
 		}
 		for _, id := range ids {
 			all = append(all, store.OptOut{ApplicationID: id, ChannelType: one.ChannelType, ContactCode: one.ContactCode,

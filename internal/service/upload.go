@@ -169,7 +169,7 @@ func (u *upload) part(part *api.UploadPart, body io.Reader) error {
 	case part.Name == "applicationId" || part.Name == "campaignId":
 		return fieldError(part.Name, "is in the path of the request and can't be a field")
 	case !slices.Contains(known, part.Name):
-		return fieldError(part.Name, "is no known field"+cmp.Or(source.DidYouMean(part.Name, known), "; known are "+strings.Join(known, ", ")))
+		return fieldError(part.Name, "is not a known field"+cmp.Or(source.DidYouMean(part.Name, known), "; known are "+strings.Join(known, ", ")))
 	}
 	value, err := io.ReadAll(io.LimitReader(body, maxField+1))
 	switch {
@@ -198,7 +198,7 @@ func (u *upload) choose(text string) error {
 	found := u.config.InboxesNamed(text)
 	switch len(found) {
 	case 0:
-		return fieldError(partInbox, "is no inbox: give its configured path or the last part of it")
+		return fieldError(partInbox, "is not an inbox: give its configured path or the last part of it")
 	case 1:
 		return u.use(found[0].Path)
 	}

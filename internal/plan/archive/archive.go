@@ -106,7 +106,7 @@ func Gunzip(ctx context.Context, file string, r io.Reader, w io.Writer, budget *
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return cutOff(file, "the gzip file ends within its first bytes: the upload may have been cut off")
 	case errors.Is(err, gzip.ErrHeader):
-		return refuse("archive-other", file, "is no gzip file, although its name ends in .gz: pack it with gzip, or give it the name that its content has")
+		return refuse("archive-other", file, "is not a gzip file, although its name ends in .gz: pack it with gzip, or give it the name that its content has")
 	case err != nil:
 		return err
 	}

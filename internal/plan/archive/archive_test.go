@@ -97,7 +97,7 @@ func TestGunzip(t *testing.T) {
 		"cut off in its head": {data: good[:5], most: 100, code: "archive-cut-off", says: "ends within its first bytes", cutOff: true},
 		"empty":               {most: 100, code: "archive-cut-off", says: "ends within its first bytes", cutOff: true},
 		"damaged":             {data: damaged(good, len(good)-6), most: 100, code: "archive-broken", says: "the gzip file is damaged"},
-		"a CSV":               {data: []byte("phone,name\n1,2\n"), most: 100, code: "archive-other", says: "is no gzip file"},
+		"a CSV":               {data: []byte("phone,name\n1,2\n"), most: 100, code: "archive-other", says: "is not a gzip file"},
 		"something after it":  {data: append(bytes.Clone(good), "more than ten bytes"...), most: 100, code: "archive-broken", says: "something follows after the end"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -174,7 +174,7 @@ func TestZipsAreRefused(t *testing.T) {
 		"cut off":            {good[:len(good)-30], "archive-cut-off", "has no directory at its end"},
 		"a few bytes":        {good[:3], "archive-cut-off", "the file has 3 bytes"},
 		"too many files":     {zipped(t, many...), "archive-bomb", "has a directory of more than"},
-		"a CSV":              {[]byte("phone,name\n1,2\n"), "archive-other", "is no zip archive"},
+		"a CSV":              {[]byte("phone,name\n1,2\n"), "archive-other", "is neither a zip archive"},
 		"an office document": {[]byte("\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1 more"), "archive-other", "old format"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -53,7 +53,7 @@ func ReadZip(file string, r io.ReaderAt, size int64) (*zip.Reader, error) {
 	case bytes.HasPrefix(head, []byte("\xD0\xCF\x11\xE0")):
 		return nil, refuse("archive-other", file, "is an Office document of the old format (.xls), or one with a password: save it as .xlsx without a password")
 	case !bytes.HasPrefix(head, []byte("PK\x03\x04")) && !bytes.HasPrefix(head, []byte("PK\x05\x06")):
-		return nil, refuse("archive-other", file, "is no zip archive and no .xlsx, although its name says so: give it the name that its content has")
+		return nil, refuse("archive-other", file, "is neither a zip archive nor an .xlsx, although its name says so: give it the name that its content has")
 	}
 	d := &directory{r, maxDirectory}
 	z, err := zip.NewReader(d, size)

@@ -73,7 +73,7 @@ func (s *splitter) broken(code string, data []byte, pos int, message string) err
 }
 
 // columnName returns a header name as names are compared: without space around it and
-// in NFC. A byte order mark that a spreadsheet left within the file is no part of it.
+// in NFC. A byte order mark that a spreadsheet left within the file is not part of it.
 func columnName(name string) string {
 	return norm.NFC.String(strings.TrimFunc(name, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' }))
 }

@@ -262,9 +262,9 @@ func (c *columnCheck) text(field string, t Text) {
 	for _, s := range t.suspects {
 		base, filters, filtered := strings.Cut(s.name, "|")
 		if name := c.column(s.name); name != "" {
-			c.problems.AddCode("braces-wrong", c.file, s.line, s.column, field, "%s is no variable; a variable is written {{%s}}", quote(s.found), name)
+			c.problems.AddCode("braces-wrong", c.file, s.line, s.column, field, "%s is not a variable; a variable is written {{%s}}", quote(s.found), name)
 		} else if name := c.column(strings.TrimSpace(base)); filtered && name != "" {
-			c.problems.AddCode("braces-wrong", c.file, s.line, s.column, field, "%s is no variable; a variable is written {{%s|%s}}", quote(s.found), name, filters)
+			c.problems.AddCode("braces-wrong", c.file, s.line, s.column, field, "%s is not a variable; a variable is written {{%s|%s}}", quote(s.found), name, filters)
 		}
 	}
 }

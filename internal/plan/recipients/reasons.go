@@ -60,7 +60,7 @@ func (r *Checker) fault(reader *csvfile.Reader, batch *csvfile.Batch, i int) *re
 			break
 		}
 		w.code, w.cell = "row-broken", 1
-		w.reason = fmt.Sprintf("the line has a single cell and the header %d: a line break outside quotes has cut a row here, or the line is no row", columns)
+		w.reason = fmt.Sprintf("the line has a single cell and the header %d: a line break outside quotes has cut a row here, or the line is not a row", columns)
 	case csvfile.FaultNextTo:
 		w.code = "row-broken"
 		w.reason = fmt.Sprintf("line %d, beside this row, has a single cell: a line break outside quotes may have cut this row; put the cell in quotes, or remove that line", detail)

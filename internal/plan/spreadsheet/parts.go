@@ -62,7 +62,7 @@ func (b *workbook) workbook(name string) ([]listedSheet, error) {
 		return nil, err
 	}
 	if x == nil {
-		return nil, b.refuse("archive-other", 0, "is no workbook: it has no %s", name)
+		return nil, b.refuse("archive-other", 0, "is not a workbook: it has no %s", name)
 	}
 	defer x.close()
 	var all []listedSheet

@@ -198,7 +198,7 @@ func TestWorkbooksAreRefused(t *testing.T) {
 		"too many columns":        {one(`<row><c r="ALM1"><v>1</v></c></row>`, sheettest.Workbook{}), "columns-many", "1,000 columns"},
 		"a text that isn't there": {one(`<row><c t="s"><v>7</v></c></row>`, sheettest.Workbook{}), "xlsx-broken", "has a text that isn't there"},
 		"a negative text":         {one(`<row><c t="s"><v>-1</v></c></row>`, sheettest.Workbook{}), "xlsx-broken", "has a text that isn't there"},
-		"no workbook":             {one(good, sheettest.Workbook{Parts: map[string]string{"xl/workbook.xml": ""}}), "archive-other", "is no workbook"},
+		"no workbook":             {one(good, sheettest.Workbook{Parts: map[string]string{"xl/workbook.xml": ""}}), "archive-other", "is not a workbook"},
 		"a sheet is missing":      {one(good, sheettest.Workbook{Parts: map[string]string{"xl/worksheets/sheet1.xml": ""}}), "xlsx-broken", `the sheet "S" is missing`},
 		"XML that ends too early": {one(good, sheettest.Workbook{Parts: map[string]string{"xl/worksheets/sheet1.xml": `<worksheet><sheetData>` + good + `<row>`}}), "xlsx-broken",
 			"ends too early"},
@@ -210,7 +210,7 @@ func TestWorkbooksAreRefused(t *testing.T) {
 		"a binary workbook": {one(good, sheettest.Workbook{Parts: map[string]string{"_rels/.rels": `<Relationships><Relationship Type="x/officeDocument" Target="xl/workbook.bin"/></Relationships>`}}),
 			"archive-other", "binary workbook"},
 		"an old workbook": {[]byte("\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1 and more"), "archive-other", "with a password"},
-		"a CSV":           {[]byte("phone,name\n1,2\n"), "archive-other", "is no zip archive and no .xlsx"},
+		"a CSV":           {[]byte("phone,name\n1,2\n"), "archive-other", "is neither a zip archive nor an .xlsx"},
 		"cut off":         {one(good, sheettest.Workbook{})[:300], "archive-cut-off", "the upload may have been cut off"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -157,7 +157,7 @@ func parameter(path string, v any, types []string) (named bool, err error) {
 func object(path, kind string, o map[string]any) error {
 	number := func(k string) error {
 		if n, ok := o[k].(json.Number); !ok || strings.ContainsAny(n.String(), ".eE") {
-			return bad(131009, path+"."+k, "is no whole number")
+			return bad(131009, path+"."+k, "is not a whole number")
 		}
 		return nil
 	}
