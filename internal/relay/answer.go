@@ -49,6 +49,7 @@ const (
 	flagOwnRule
 	flagRest
 	flagUnwritten // from version 2 on
+	flagSaid      // from version 2 on
 )
 
 // flags returns the flags that a version knows.
@@ -56,7 +57,7 @@ func flags(version byte) byte {
 	if version < 2 {
 		return flagUnwritten - 1
 	}
-	return flagUnwritten<<1 - 1
+	return flagSaid<<1 - 1
 }
 
 // AppendAnswers appends the encoded answers to dst.
@@ -88,7 +89,7 @@ func appendResult(dst []byte, r *send.Result, version byte) []byte {
 	for _, f := range []struct {
 		set bool
 		bit byte
-	}{{r.MaybeDelivered, flagMaybeDelivered}, {r.OptOut, flagOptOut}, {r.OwnRule, flagOwnRule}, {r.Unwritten, flagUnwritten}} {
+	}{{r.MaybeDelivered, flagMaybeDelivered}, {r.OptOut, flagOptOut}, {r.OwnRule, flagOwnRule}, {r.Unwritten, flagUnwritten}, {r.Said != "", flagSaid}} {
 		if f.set {
 			set |= f.bit
 		}
@@ -105,6 +106,9 @@ func appendResult(dst []byte, r *send.Result, version byte) []byte {
 		dst = codec.AppendText(dst, r.Detail)
 		dst = binary.AppendVarint(dst, int64(r.RetryAfter))
 		dst = append(dst, byte(r.Hold))
+	}
+	if set&flagSaid != 0 {
+		dst = codec.AppendText(dst, r.Said)
 	}
 	return dst
 }
@@ -149,6 +153,9 @@ func (d *decoder) result(r *send.Result, version byte) {
 	r.ProviderID = d.Text()
 	if set&flagRest != 0 {
 		r.Code, r.Detail, r.RetryAfter, r.Hold = d.Text(), d.Text(), time.Duration(d.Varint()), send.Scope(d.Byte())
+	}
+	if set&flagSaid != 0 {
+		r.Said = d.Text()
 	}
 	switch {
 	case !r.Verdict.Valid():

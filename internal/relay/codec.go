@@ -15,7 +15,7 @@ type Versions [2]byte
 
 // Versions of the wire format that this program reads and writes. The hub writes a batch in the
 // newest that it shares with the workers of the channel, and whatever is said about the batch
-// afterwards is in its version: only its two sides need to read it. Version 2 adds Result.Unwritten.
+// afterwards is in its version: only its two sides need to read it. Version 2 adds Unwritten and Said of send.Result.
 const (
 	MinVersion byte = 1
 	MaxVersion byte = 2

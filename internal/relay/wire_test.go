@@ -33,6 +33,7 @@ func exampleAnswers() []Answers {
 			{Index: 1, Key: "k1", Attempt: 2, Result: send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Code: "33", Detail: "no account", RetryAfter: time.Minute, OwnRule: true}},
 			{Index: 2, Key: "k2", Attempt: 3, Result: send.Result{Verdict: send.VerdictUnknown, MaybeDelivered: true, OptOut: true}},
 			{Index: 3, Key: "k3", Attempt: 1, Result: send.Result{Verdict: send.VerdictRetry, Unwritten: true, Detail: "cut off"}},
+			{Index: 4, Key: "k4", Attempt: 1, Result: send.Result{Verdict: send.VerdictThrottled, Code: "450", Said: "Too many messages"}},
 		}},
 		{Version: MaxVersion, ID: BatchID{1, 1}, Application: 2, Channel: "email", Worker: "w2", Back: true, Last: true, List: []Answer{{Index: 5, Key: "k5", Attempt: 1}}},
 		{Version: MaxVersion, ID: BatchID{1, 2}, Worker: "w2", Back: true, Last: true, List: []Answer{}},
@@ -71,7 +72,7 @@ func TestAnswersOfVersionOneHaveWhatItsReadersKnow(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range a.List {
-			a.List[i].Result.Unwritten = false
+			a.List[i].Result.Unwritten, a.List[i].Result.Said = false, ""
 		}
 		if diff := cmp.Diff(a, got); diff != "" {
 			t.Errorf("answers (-want +got):\n%s", diff)

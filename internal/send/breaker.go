@@ -170,7 +170,7 @@ func (b *circuitBreaker) failed(now time.Time, res *Result, limit int, base, lon
 	if b.lastFailure == "" {
 		b.failedSince = now
 	}
-	b.lastFailure = res.Detail
+	b.lastFailure = quoted(res.Detail, res.Said)
 	b.failures++
 	if res.Verdict == VerdictDeferred {
 		b.deferred++
@@ -186,7 +186,7 @@ func (b *circuitBreaker) failed(now time.Time, res *Result, limit int, base, lon
 	} else if !b.isOpen() && b.failures < limit && b.unreachable < maxUnreachable || b.isOpen() && !b.probing {
 		return false
 	}
-	return b.trouble(now, fmt.Sprintf("%d failures in a row, the last: %s", b.failures, res.Detail), base, longest)
+	return b.trouble(now, fmt.Sprintf("%d failures in a row, the last: %s", b.failures, b.lastFailure), base, longest)
 }
 
 // trouble opens the breaker, or keeps it open for longer. b.mu is held.

@@ -3,6 +3,7 @@ package send
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,9 +42,9 @@ func (h *channelHealth) react(b *batch) {
 		case VerdictPermanent:
 			h.succeeded()
 			h.optOut(&b.msgs[i], res)
-			if n := cur.refusals.add(res); n >= set.RefusalsInARow {
+			if n, said := cur.refusals.add(res); n >= set.RefusalsInARow {
 				h.runs.hold(cur.run, fmt.Sprintf("%d equal refusals in a row: %s; fix the cause and resume, then \"resend --failed\" sends the refused ones again",
-					n, describe(res)), 0)
+					n, quoted(describe(res), said)), 0)
 				cur.refusals.reset()
 			}
 		case VerdictBadRecipient, VerdictRecipientBusy:
@@ -84,6 +85,14 @@ func describe(res *Result) string {
 	return res.Code + ": " + res.Detail
 }
 
+// quoted adds what the receiver said.
+func quoted(text, said string) string {
+	if said == "" {
+		return text
+	}
+	return fmt.Sprintf("%s (it says %q)", text, said)
+}
+
 func (h *channelHealth) succeeded() {
 	if h.breaker.succeeded() {
 		h.log.Info("the channel works again", "application", h.application, "channel", h.name)
@@ -92,16 +101,16 @@ func (h *channelHealth) succeeded() {
 
 func (h *channelHealth) inTrouble(res *Result) {
 	h.log.Warn("channel in trouble: trying one message at a time until one gets through",
-		"application", h.application, "channel", h.name, "reason", describe(res))
+		"application", h.application, "channel", h.name, "reason", quoted(describe(res), res.Said))
 }
 
 // throttled stops the channel for as long as its receiver asks, and halves its rate once.
 func (h *channelHealth) throttled(now time.Time, res *Result) {
-	fresh, until := h.breaker.throttle(now, cmp.Or(res.Detail, res.Code, "the receiver throttles"), res.RetryAfter)
+	fresh, until := h.breaker.throttle(now, quoted(cmp.Or(res.Detail, res.Code, "the receiver throttles"), res.Said), res.RetryAfter)
 	limit := h.limiter.throttled(now, until, fresh)
 	if fresh {
 		h.log.Warn("channel throttled: it waits, and its rate is halved and recovers afterwards",
-			"application", h.application, "channel", h.name, "reason", describe(res), "rate", limit)
+			"application", h.application, "channel", h.name, "reason", quoted(describe(res), res.Said), "rate", limit)
 	}
 }
 
@@ -118,18 +127,44 @@ func (h *channelHealth) holdChannel(now time.Time, res *Result) {
 type refusals struct {
 	mu           sync.Mutex // guards the fields below
 	code, detail string
+	said         []string // the words that all of them have in common
 	count        int
 }
 
-// add counts a refusal and returns how many equal ones came in a row.
-func (r *refusals) add(res *Result) int {
+// add counts a refusal. It returns how many equal ones came in a row, and what the receiver said to all of them.
+func (r *refusals) add(res *Result) (count int, said string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.code != res.Code || r.detail != res.Detail {
 		r.code, r.detail, r.count = res.Code, res.Detail, 0
 	}
+	if words := strings.Fields(res.Said); r.count == 0 {
+		r.said = words
+	} else {
+		r.said = common(r.said, words)
+	}
 	r.count++
-	return r.count
+	return r.count, strings.Join(r.said, " ")
+}
+
+// omitted stands for words that differ from refusal to refusal: ids, or parts of the message.
+const omitted = "…"
+
+// common returns the words that two texts have at the same places, with omitted for the others.
+func common(a, b []string) []string {
+	var words []string
+	for i := range max(len(a), len(b)) {
+		switch {
+		case i < len(a) && i < len(b) && a[i] == b[i]:
+			words = append(words, a[i])
+		case len(words) == 0 || words[len(words)-1] != omitted:
+			words = append(words, omitted)
+		}
+	}
+	if len(words) == 1 && words[0] == omitted {
+		return nil
+	}
+	return words
 }
 
 func (r *refusals) reset() {

@@ -2,6 +2,7 @@ package send
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -157,6 +158,40 @@ func TestEqualRefusalsHoldTheSending(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Whoever reads why a sending is held has to know what the server said, without what it said about one message.
+func TestReasonOfEqualRefusalsQuotesTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n atomic.Int64
+		r := newHarness(t, answering(func(*Message) Result {
+			return Result{Verdict: VerdictPermanent, Code: "554 5.7.1", Detail: "the mail server refused the message",
+				Said: fmt.Sprintf("Message %d rejected: your IP is on our block list", n.Add(1))}
+		}))
+		id := r.accept(campaign.Sending{}, 100)
+		time.Sleep(time.Minute)
+		want := `20 equal refusals in a row: 554 5.7.1: the mail server refused the message (it says "Message … rejected: your IP is on our block list"); fix the cause`
+		if reason := r.store.header(id).Reason; !strings.HasPrefix(reason, want) {
+			t.Errorf("reason %q; want it to begin with %q", reason, want)
+		}
+	})
+}
+
+func TestReasonOfAThrottleQuotesTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHarness(t, answering(func(*Message) Result {
+			return Result{Verdict: VerdictThrottled, Code: "450", Detail: "the mail server deferred the recipient: 450", Said: "Too many messages from your IP", RetryAfter: time.Hour}
+		}))
+		id := r.accept(campaign.Sending{}, 1)
+		time.Sleep(time.Minute)
+		const want = `the mail server deferred the recipient: 450 (it says "Too many messages from your IP")`
+		if w, _ := r.Wait(id); !strings.Contains(w.Reason, want) {
+			t.Errorf("the sending waits for %q; want %q in it", w.Reason, want)
+		}
+		if s := r.Channels()[0]; s.Reason != want {
+			t.Errorf("the channel's reason is %q; want %q", s.Reason, want)
+		}
+	})
 }
 
 func TestMissingEndpointDoesNotBurnTheList(t *testing.T) {

@@ -96,6 +96,7 @@ type Result struct {
 	ProviderID string        // the provider's id of the message, with VerdictSent
 	Code       string        // the provider's code, e.g. an HTTP status
 	Detail     string        // for a person: what happened and what to do; no contact data, no secret
+	Said       string        // what the receiver said, for reasons of waits: one short line without contact data; Detail doesn't repeat it
 	RetryAfter time.Duration // how long the receiver asks to wait; 0 leaves it to the back-off (VerdictHold: to retry_hold)
 	Hold       Scope         // with VerdictHold
 	OwnRule    bool          // with HoldChannel: a rule of ours holds it (daily_contacts), and RetryAfter is when it ends; that time doesn't count towards max_lateness

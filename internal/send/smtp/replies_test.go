@@ -210,6 +210,34 @@ func TestRelayIsDenied(t *testing.T) {
 	}
 }
 
+// What the server says is quoted in reasons, without anything about the contact.
+func TestWhatTheServerSaysHasNoContactData(t *testing.T) {
+	for _, tt := range []struct {
+		cue, answer string
+		want        send.Verdict
+		said        string
+	}{
+		{"RCPT", "450 4.7.28 Too fast, see https://mail.example/limits", send.VerdictThrottled, "Too fast, see …"}, // its domain is the contact's
+		{"RCPT", "450 4.7.28 Too fast: <ana.lopez34600111222@mail.example>", send.VerdictThrottled, "Too fast: …"},
+		{"RCPT", "452 4.5.3 Too many recipients for Ana and López", send.VerdictThrottled, "Too many recipients for … and López"},
+		{"end", "451 4.6.0 Later, queue 4XyZ", send.VerdictDeferred, "Later, queue 4XyZ"},
+		{"end", "554 5.7.1 Blocked: your host 203.0.113.25 is listed", send.VerdictPermanent, "Blocked: your host … is listed"},
+		{"RCPT", "450 4.2.1 ana.lopez is over quota", send.VerdictRecipientBusy, ""},
+		{"RCPT", "550 5.1.1 no ana.lopez here", send.VerdictBadRecipient, ""},
+	} {
+		t.Run(tt.answer, func(t *testing.T) {
+			s := newScript(t, with(tt.cue, tt.answer))
+			res := try(t, channel(t, options(s.port)), hello(t))
+			if res.Verdict != tt.want {
+				t.Errorf("verdict %d, want %d", res.Verdict, tt.want)
+			}
+			if res.Said != tt.said {
+				t.Errorf("said %q, want %q", res.Said, tt.said)
+			}
+		})
+	}
+}
+
 // An attempt that ctx interrupts is unknown only if the end of the data was written.
 func TestContextEndsDuringTheDialogue(t *testing.T) {
 	for _, cue := range []string{"greeting", "MAIL", "RCPT", "DATA", "end"} {

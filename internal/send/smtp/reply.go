@@ -3,6 +3,7 @@ package smtp
 import (
 	"errors"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -14,7 +15,7 @@ import (
 type reply struct {
 	code     int
 	enhanced string // RFC 3463, such as 5.1.1; "" if there is none
-	text     string // not for results or logs if it can be about a contact
+	text     string // not for results or logs unless redacted
 }
 
 func (f *failure) reply() (reply, bool) {
@@ -197,10 +198,13 @@ func (r reply) meaning() string {
 	}[r.enhanced[2:]]
 }
 
-// redacted returns the reply's text without words that could be an address or a phone number.
-func (r reply) redacted() string {
+// redacted returns the reply's text without words that could be an address or a phone number, or have a part of
+// the address to.
+func (r reply) redacted(to string) string {
 	text := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(r.text), r.enhanced))
 	words := strings.Fields(text)
+	local, domain, _ := strings.Cut(strings.ToLower(to), "@")
+	parts := strings.FieldsFunc(local, func(b rune) bool { return !unicode.IsLetter(b) && !unicode.IsDigit(b) })
 	for i, w := range words {
 		digits := 0
 		for _, b := range w {
@@ -208,12 +212,17 @@ func (r reply) redacted() string {
 				digits++
 			}
 		}
-		if strings.Contains(w, "@") || digits > 6 {
+		lower := strings.ToLower(w)
+		hasPart := func(part string) bool { return len(part) >= minHidden && strings.Contains(lower, part) }
+		if strings.Contains(w, "@") || digits > 6 || hasPart(local) || hasPart(domain) || slices.ContainsFunc(parts, hasPart) {
 			words[i] = "…"
 		}
 	}
 	return clip(strings.Join(words, " "))
 }
+
+// minHidden is the length from which on a part of an address hides the words with it. Shorter ones are in any text.
+const minHidden = 3
 
 // clip limits a text that may come from the server, on one line.
 func clip(s string) string { return display.Line(display.Clip(s, 200)) }

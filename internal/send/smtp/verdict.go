@@ -39,7 +39,11 @@ func (c *Channel) classify(ctx context.Context, e *email, f *failure) send.Resul
 	case r.code/100 == 4 && f.step == stepRecipient && r.deniesRelay() && !r.hasGreylistWords() && c.relays.denied(e.key):
 		return f.hold(r, "to relay mail for us", relayRemedy) // Postfix defers it by default: 454 4.7.1
 	case r.code/100 == 4:
-		return send.Result{Verdict: f.deferral(r), Code: r.String(), Detail: fmt.Sprintf("the mail server deferred %s: %s", f.step.object(), r.describe())}
+		res := send.Result{Verdict: f.deferral(r), Code: r.String(), Detail: fmt.Sprintf("the mail server deferred %s: %s", f.step.object(), r.describe())}
+		if res.Verdict != send.VerdictRecipientBusy { // else it speaks of the recipient
+			res.Said = r.redacted(e.to)
+		}
+		return res
 	case r.code/100 == 5:
 		return c.classifyRefusal(e, f, r)
 	case f.step < stepSender:
@@ -103,11 +107,10 @@ func (c *Channel) classifyRefusal(e *email, f *failure, r reply) send.Result {
 	if meaning := r.meaning(); meaning != "" {
 		detail += ": " + meaning
 	}
-	verdict := send.VerdictPermanent
 	if r.namesRecipient() {
-		verdict = send.VerdictBadRecipient
+		return send.Result{Verdict: send.VerdictBadRecipient, Code: r.String(), Detail: detail}
 	}
-	return send.Result{Verdict: verdict, Code: r.String(), Detail: detail}
+	return send.Result{Verdict: send.VerdictPermanent, Code: r.String(), Detail: detail, Said: r.redacted(e.to)}
 }
 
 const relayRemedy = "check username, or configure the server to relay for this host"
@@ -115,7 +118,7 @@ const relayRemedy = "check username, or configure the server to relay for this h
 // hold returns the verdict on a reply that refuses us, whatever the message.
 func (f *failure) hold(r reply, what, remedy string) send.Result {
 	detail := fmt.Sprintf("the mail server refused %s: %s", what, r.describe())
-	if said := r.redacted(); f.step <= stepSender && said != "" {
+	if said := r.redacted(""); f.step <= stepSender && said != "" {
 		detail += fmt.Sprintf(" (it says %q)", said)
 	}
 	return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Code: r.String(), Detail: detail + "; " + remedy}
