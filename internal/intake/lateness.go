@@ -15,7 +15,7 @@ import (
 func latenessWarning(app *config.Application, s *campaign.Sending, t time.Time) (campaign.Problem, bool) {
 	warn := func(format string, args ...any) (campaign.Problem, bool) {
 		return campaign.Problem{File: s.Name + ".csv", Message: fmt.Sprintf(format, args...) +
-			fmt.Sprintf("; what isn't sent by then expires (max_lateness is %s)", app.MaxLateness)}, true
+			fmt.Sprintf("; what isn't sent within %s of its time expires (max_lateness)", app.MaxLateness)}, true
 	}
 	rate, contacts := 0.0, 0
 	for _, name := range s.Channels {

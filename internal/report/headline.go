@@ -73,6 +73,9 @@ func canceled(s *campaign.Sending, counts campaign.Counts) string {
 	}
 	line := fmt.Sprintf("Canceled after %s of %s had been sent%s%s.", display.Number(sent), display.Amount(s.Planned, "message"), why,
 		list(": ", problems(s, counts)))
+	if sent == 0 {
+		line = fmt.Sprintf("Canceled before it was certain that anything was sent%s%s.", why, list(": ", problems(s, counts)))
+	}
 	line += unknown(maybe)
 	if counts[campaign.Canceled] == 0 { // there is no rest
 		return line

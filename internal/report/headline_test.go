@@ -33,9 +33,13 @@ func TestHeadlineOfSeveralMessagesSendsNoneTwice(t *testing.T) {
 }
 
 func TestHeadlineOfUnknownMessagesAlone(t *testing.T) {
-	s := &campaign.Sending{State: campaign.StateCompleted, Planned: 2, Rows: campaign.RowCounts{Total: 2, Accepted: 2}}
-	got := headline(s, campaign.Counts{campaign.Unknown: 2})
-	if want := "Done, but it isn't certain that anything was sent of 2 messages planned: 2 may have been sent."; !strings.HasPrefix(got, want) {
-		t.Errorf("the report begins with %q, want %q", got, want)
+	for state, want := range map[campaign.State]string{
+		campaign.StateCompleted: "Done, but it isn't certain that anything was sent of 2 messages planned: 2 may have been sent.",
+		campaign.StateCanceled:  "Canceled before it was certain that anything was sent: 2 may have been sent.",
+	} {
+		s := &campaign.Sending{State: state, AcceptedAt: instantOf("09:00:01"), Planned: 2, Rows: campaign.RowCounts{Total: 2, Accepted: 2}}
+		if got := headline(s, campaign.Counts{campaign.Unknown: 2}); !strings.HasPrefix(got, want) {
+			t.Errorf("the report begins with %q, want %q", got, want)
+		}
 	}
 }

@@ -42,6 +42,47 @@ func TestOptOutWhileWaitingForAWorkerIsObeyed(t *testing.T) {
 	})
 }
 
+// A message that may have been delivered ends as unknown when its contact opts out, and the report needs a reason.
+func TestOptOutAfterAnAttemptHasAReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHarness(t, answering(func(*Message) Result {
+			return Result{Verdict: VerdictRetry, Detail: "the receiver answered 502", MaybeDelivered: true, RetryAfter: time.Minute}
+		}))
+		id := r.accept(campaign.Sending{}, 1)
+		time.Sleep(time.Second)
+		r.store.optOut("34600000000")
+		time.Sleep(time.Hour)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Unknown, 1)
+		if got := r.store.entry(id, 0).Detail; got != optedOutLate {
+			t.Errorf("its reason is %q; want %q", got, optedOutLate)
+		}
+	})
+}
+
+// Retries that find their slot full wait for the next one, and say so.
+func TestRetryInAFullSlotHasAReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const length, capacity = time.Minute, 4
+		r := newHarness(t, grid(length, capacity, nil), answering(func(*Message) Result {
+			return Result{Verdict: VerdictRetry, Detail: "busy", RetryAfter: 20 * time.Second}
+		}), func(r *harness) { r.app.Channels[0].MaxAttempts = 15 })
+		start := r.now().Truncate(length).Add(length)
+		id := r.accept(campaign.Sending{ScheduledAt: start}, capacity, slot(start, length, 0, capacity))
+		for range 10 {
+			time.Sleep(length)
+			retries, err := r.store.Retries(id, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range retries {
+				if e.Detail == "" {
+					t.Errorf("at %s: row %d waits for its retry without a reason", time.Since(start), e.Row)
+				}
+			}
+		}
+	})
+}
+
 func TestWindowThatClosesWhileWaitingForAWorkerIsObeyed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(10*time.Hour - time.Second - time.Millisecond) // the window closes in one second

@@ -33,7 +33,7 @@ func (c *appChannel) decide(b *batch, entries []campaign.Entry) []campaign.Entry
 			e.NextAt = time.Unix(0, it.nextAt).UTC()
 		}
 		if it.outcome != campaign.Pending {
-			e.Provider, e.Code, e.Detail = display.Clip(res.ProviderID, 512), display.Clip(res.Code, 64), display.Clip(res.Detail, 500)
+			e.Provider, e.Code, e.Detail = display.Clip(res.ProviderID, 512), display.Clip(res.Code, 64), display.Clip(it.detail(res), 500)
 		}
 		switch it.outcome {
 		case campaign.Retrying, campaign.Failed, campaign.Unknown:
@@ -43,6 +43,20 @@ func (c *appChannel) decide(b *batch, entries []campaign.Entry) []campaign.Entry
 		}
 	}
 	return entries
+}
+
+// optedOutLate is the reason of an unknown message whose contact opted out before its next attempt.
+const optedOutLate = "the contact has opted out, and an earlier attempt may have been delivered"
+
+// detail returns what is recorded as the reason of the outcome: the receiver's answer or, where it wasn't asked, our own.
+func (it *item) detail(res *Result) string {
+	switch {
+	case res.Verdict == verdictSlotFull:
+		return "its slot has no capacity left"
+	case res.Verdict == verdictSuppressed && it.maybeDelivered:
+		return optedOutLate
+	}
+	return res.Detail
 }
 
 // nothingToRecord reports whether the store keeps the message as it is.

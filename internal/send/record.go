@@ -65,6 +65,9 @@ func (r *recorder) commit(ctx context.Context) error {
 	}
 	for i := range g.settled {
 		entry(&g.settled[i], g.settled[i].outcome, g.settled[i].recordedAttempts, 0)
+		if g.settled[i].before.MaybeDelivered() {
+			g.entries[len(g.entries)-1].Detail = optedOutLate
+		}
 	}
 	g.entries = append(g.entries, r.outcomes...)
 	if g.count > 0 {
