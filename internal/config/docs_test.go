@@ -90,15 +90,6 @@ func TestDocumentationIsCurrent(t *testing.T) {
 	golden(t, docs, before+begin+reference()+end+after)
 }
 
-// allKeys returns every key, the drivers' own too.
-func allKeys() []config.Key {
-	keys := config.Keys(drivers.All())
-	for _, d := range drivers.All() {
-		keys = append(keys, d.Keys...)
-	}
-	return keys
-}
-
 // TestEveryDriverHasItsPart: an operator finds how a channel of the driver is set up.
 func TestEveryDriverHasItsPart(t *testing.T) {
 	page, err := os.ReadFile("../../docs/channels.md")
