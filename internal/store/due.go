@@ -316,33 +316,25 @@ type sliceScanner struct {
 // message is Pending, with none before it in flight or Retrying.
 func (s *sliceScanner) slice(one *slots.Slice, first uint32) (open uint32, waiting bool, err error) {
 	open = one.Rows
-	stride := int(s.rec.messages)
-	for row := first; row < one.Rows; {
-		at := one.First + row
-		chunk := at / campaign.ChunkRows
-		in := int(at % campaign.ChunkRows)
-		upTo := min(one.Rows-row, uint32(campaign.ChunkRows-in))
-		statuses := s.t.Bucket(bucketStatuses).Get(key12(s.n, chunk))
-		if statuses == nil {
+	for span, err := range s.t.spans(s.n, s.rec, one, one.First+first) {
+		if err != nil {
+			return 0, false, err
+		}
+		if span.statuses == nil {
 			if s.base == campaign.Pending {
-				return min(open, row), true, nil
+				return min(open, span.first-one.First), true, nil
 			}
-			row += upTo
 			continue
 		}
-		if len(statuses) < (in+int(upTo))*stride {
-			return 0, false, fmt.Errorf("read statuses: %w: %w", ErrDamaged, codec.ErrMalformed)
-		}
-		for i := range int(upTo) {
-			pending, next := pendingIn(statuses[(in+i)*stride : (in+i+1)*stride])
+		for row := span.first; row < span.end; row++ {
+			pending, next := pendingIn(span.row(row))
 			if pending {
-				open = min(open, row+uint32(i))
+				open = min(open, row-one.First)
 			}
 			if next {
 				return open, true, nil
 			}
 		}
-		row += upTo
 	}
 	return open, false, nil
 }

@@ -5,10 +5,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/codec"
+	"campaignd/internal/store/slots"
 )
 
 // layoutOf returns the layout of a sending's statuses: from its record, or from its header once it is filed.
@@ -28,6 +30,42 @@ func (t *tx) layoutOf(id campaign.ID) (uint64, *record, error) {
 	rec = &record{id: id, state: head.State}
 	rec.setLayout(head)
 	return n, rec, nil
+}
+
+// span holds rows of one chunk, from first to before end, and their statuses: nil if all are at the base.
+type span struct {
+	first, end uint32
+	stride     int
+	statuses   []byte
+}
+
+// row returns the statuses of one of the rows.
+func (s *span) row(row uint32) []byte {
+	at := int(row-s.first) * s.stride
+	return s.statuses[at : at+s.stride]
+}
+
+// spans yields the rows of a slice from the row first on, a chunk at a time.
+func (t *tx) spans(n uint64, rec *record, one *slots.Slice, first uint32) iter.Seq2[span, error] {
+	return func(yield func(span, error) bool) {
+		for end := one.First + one.Rows; first < end; {
+			chunk, in := first/campaign.ChunkRows, first%campaign.ChunkRows
+			s := span{first: first, end: min(end, first-in+campaign.ChunkRows), stride: int(rec.messages)}
+			var err error
+			if value := t.Bucket(bucketStatuses).Get(key12(n, chunk)); value != nil {
+				from, to := int(in)*s.stride, int(in+s.end-first)*s.stride
+				if len(value) < to {
+					err = fmt.Errorf("read statuses: %w: %w", ErrDamaged, codec.ErrMalformed)
+				} else {
+					s.statuses = value[from:to]
+				}
+			}
+			if !yield(s, err) || err != nil {
+				return
+			}
+			first = s.end
+		}
+	}
 }
 
 // Rows implements send.Store: it fills rows with one chunk and returns the statuses of its

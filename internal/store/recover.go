@@ -64,12 +64,11 @@ func (s Recovery) Recover(remote, retry func(application int64, channelType stri
 func (s Recovery) finishCancels() error {
 	return s.update(func(t *tx) error {
 		var canceled []uint64
-		if err := t.Bucket(bucketActive).ForEach(func(k, v []byte) error {
-			rec, err := decodeRecord(v)
-			if err == nil && rec.finalizedAs == campaign.Canceled && !rec.state.Final() {
-				canceled = append(canceled, binary.BigEndian.Uint64(k))
+		if err := t.eachActive(func(n uint64, rec *record) error {
+			if rec.finalizedAs == campaign.Canceled && !rec.state.Final() {
+				canceled = append(canceled, n)
 			}
-			return err
+			return nil
 		}); err != nil {
 			return fmt.Errorf("finish cancels: %w", err)
 		}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
-	"campaignd/internal/codec"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/plan"
 	"campaignd/internal/store/slots"
@@ -265,21 +264,17 @@ func (r *replanner) flush(w *chunkBatch) error {
 
 // each calls fn with the progress of every row of a slice.
 func (r *replanner) each(one *slots.Slice, fn func(row uint32, s rowProgress) error) error {
-	stride := int(r.rec.messages)
-	for row, end := one.First, one.First+one.Rows; row < end; {
-		chunk := row / campaign.ChunkRows
-		statuses := r.t.Bucket(bucketStatuses).Get(key12(r.n, chunk))
-		first, upTo := chunk*campaign.ChunkRows, min(end, (chunk+1)*campaign.ChunkRows)
-		if statuses != nil && len(statuses) < int(upTo-first)*stride {
-			return fmt.Errorf("read statuses: %w: %w", ErrDamaged, codec.ErrMalformed)
+	for span, err := range r.t.spans(r.n, r.rec, one, one.First) {
+		if err != nil {
+			return err
 		}
-		for ; row < upTo; row++ {
+		for row := span.first; row < span.end; row++ {
 			s := rowDone
 			switch {
-			case statuses == nil && r.sw.counters.base == campaign.Pending:
+			case span.statuses == nil && r.sw.counters.base == campaign.Pending:
 				s = rowUnsent
-			case statuses != nil:
-				s = progressOf(statuses[int(row-first)*stride : int(row-first+1)*stride])
+			case span.statuses != nil:
+				s = progressOf(span.row(row))
 			}
 			if err := fn(row, s); err != nil {
 				return err

@@ -151,22 +151,19 @@ func (t *tx) finalizeStatuses(n uint64, rec *record, base, o campaign.Outcome) (
 	}
 	freed = map[int]int64{}
 	at := now()
-	stride := uint32(rec.messages)
 	for i := range list {
 		one := &list[i]
 		if one.Reserved == 0 || one.Start.After(at) || !one.End.After(at) {
 			continue // future slots are released as a whole, past ones needn't be
 		}
-		for row := one.First; row < one.First+one.Rows; row++ {
-			statuses := t.Bucket(bucketStatuses).Get(key12(n, row/campaign.ChunkRows))
-			if statuses == nil {
-				if base == campaign.Pending {
-					freed[i] += int64(stride)
-				}
-				continue
+		for span, err := range t.spans(n, rec, one, one.First) {
+			if err != nil {
+				return nil, 0, err
 			}
-			first := row % campaign.ChunkRows * stride
-			for _, m := range statuses[first : first+stride] {
+			if span.statuses == nil && base == campaign.Pending {
+				freed[i] += int64(span.end-span.first) * int64(span.stride)
+			}
+			for _, m := range span.statuses {
 				if out := campaign.MessageStatus(m).Outcome(); out == campaign.Pending || out == campaign.Retrying {
 					freed[i]++
 				}
