@@ -37,7 +37,7 @@ func memoryPart(name string, data []byte) (check.Part, error) {
 func (d *handDrop) free() error {
 	entries, err := os.ReadDir(d.inbox.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return exitError{exitUsage, fmt.Errorf("the inbox %s isn't there; \"campaignd run\" makes its folders, \"campaignd doctor\" says more", d.inbox.Path)}
+		return exitError{exitUsage, fmt.Errorf("the inbox %s isn't there; make the folder, or mount its disk", d.inbox.Path)}
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		return exitError{exitFailed, fmt.Errorf("you may not read the inbox %s", d.inbox.Path)}

@@ -78,6 +78,9 @@ func TestServiceLooksAfterItself(t *testing.T) {
 			if f.Level == api.LevelFail {
 				wrong = append(wrong, f.Check)
 			}
+			if want := "make the folder "; f.Check == "inbox" && !strings.HasPrefix(f.Advice, want) {
+				t.Errorf("the advice on a missing inbox is %q, want it to begin with %q", f.Advice, want)
+			}
 		}
 		if diff := cmp.Diff([]string{"inbox", "campaigns"}, wrong); diff != "" {
 			t.Errorf("%s\n%+v", diff, findings)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -193,7 +194,10 @@ func (svc *Service) Doctor(ctx context.Context, deep bool) ([]api.Finding, error
 	for _, in := range c.Inboxes {
 		if err := svc.Inboxes.Prepare(in.Path); err != nil {
 			advice := "give the daemon's user read and write permission on the inbox, and keep accepted/ on the same mount"
-			if errors.Is(err, folders.ErrNotInbox) {
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+				advice = "make the folder " + in.Path + ", or mount its disk: campaignd doesn't make it, since its disk may only be away, and continues once it is there"
+			case errors.Is(err, folders.ErrNotInbox):
 				advice = "mount its disk, and everything continues; if the folder was replaced on purpose, run: campaignd inbox accept " + in.Path
 			}
 			add("inbox", api.LevelFail, err.Error(), advice)
