@@ -185,7 +185,9 @@ func TestCutOffBeforeTheEndOfTheMessageIsUnwritten(t *testing.T) {
 	t.Run("within the data", func(t *testing.T) {
 		port := sendtest.Resets(t, "220 mail.example\r\n", "250 mail.example\r\n", "250 Ok\r\n", "250 Ok\r\n", "354 go on\r\n").Port
 		m := message(t, content{Subject: "Hello", Text: strings.Repeat("Hello Ana\n", 1<<20)})
-		switch res := try(t, channel(t, options(port)), m); {
+		o := options(port)
+		o.Timeout = time.Minute // composing ten megabytes takes a while
+		switch res := try(t, channel(t, o), m); {
 		case res.Verdict != send.VerdictRetry:
 			t.Errorf("verdict of %+v: got %d, want %d", res, res.Verdict, send.VerdictRetry)
 		case !res.Unwritten:
