@@ -89,7 +89,11 @@ func FuzzBlock(f *testing.F) {
 		}
 		var w blockWriter
 		for i := range list {
-			w.add(&list[i], campaign.NewMessageStatus(list[i].Outcome, int(list[i].Attempts)))
+			status := campaign.NewMessageStatus(list[i].Outcome, int(list[i].Attempts))
+			if list[i].MaybeDelivered {
+				status = status.WithMaybeDelivered()
+			}
+			w.add(&list[i], status)
 		}
 		var again []campaign.Entry
 		if len(list) > 0 {
