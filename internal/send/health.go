@@ -44,7 +44,7 @@ func (h *channelHealth) react(b *batch) {
 			h.optOut(&b.msgs[i], res)
 			if n, said := cur.refusals.add(res); n >= set.RefusalsInARow {
 				h.runs.hold(cur.run, fmt.Sprintf("%d equal refusals in a row: %s; fix the cause and resume, then \"resend --failed\" sends the refused ones again",
-					n, quoted(describe(res), said)), 0)
+					set.RefusalsInARow, quoted(describe(res), said)), 0) // n is more if answers come at once
 				cur.refusals.reset()
 			}
 		case VerdictBadRecipient, VerdictRecipientBusy:
