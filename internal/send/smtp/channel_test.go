@@ -164,38 +164,6 @@ func TestServerClosesEveryConnection(t *testing.T) {
 	}
 }
 
-// A connection that ends between MAIL and the end of the data leaves the server without the message.
-func TestCutOffBeforeTheEndOfTheMessageIsUnwritten(t *testing.T) {
-	for _, cue := range []string{"MAIL", "RCPT", "DATA"} {
-		for what, answer := range map[string]string{"closed": hangUp, "answered badly": "250 Ok"} {
-			if answer != hangUp && cue != "DATA" {
-				continue // that is what it expects
-			}
-			t.Run(cue+" "+what, func(t *testing.T) {
-				s := newScript(t, with(cue, answer))
-				switch res := try(t, channel(t, options(s.port)), hello(t)); {
-				case res.Verdict != send.VerdictRetry:
-					t.Errorf("verdict of %+v: got %d, want %d", res, res.Verdict, send.VerdictRetry)
-				case !res.Unwritten:
-					t.Errorf("unwritten of %+v: got false, want true", res)
-				}
-			})
-		}
-	}
-	t.Run("within the data", func(t *testing.T) {
-		port := sendtest.Resets(t, "220 mail.example\r\n", "250 mail.example\r\n", "250 Ok\r\n", "250 Ok\r\n", "354 go on\r\n").Port
-		m := message(t, content{Subject: "Hello", Text: strings.Repeat("Hello Ana\n", 1<<20)})
-		o := options(port)
-		o.Timeout = time.Minute // composing ten megabytes takes a while
-		switch res := try(t, channel(t, o), m); {
-		case res.Verdict != send.VerdictRetry:
-			t.Errorf("verdict of %+v: got %d, want %d", res, res.Verdict, send.VerdictRetry)
-		case !res.Unwritten:
-			t.Errorf("unwritten of %+v: got false, want true", res)
-		}
-	})
-}
-
 // A refused recipient doesn't cost a connection, and doesn't affect the next transaction.
 func TestRefusalCostsAConnection(t *testing.T) {
 	box := newTestServer(t, func(b *testServer) {

@@ -68,10 +68,8 @@ func parseItem(item json.RawMessage) (c content, problems []string) {
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		field, known := fields[key]
 		if !known {
-			hint := ""
-			if near := source.Nearest(key, itemKeys()); near != "" {
-				hint = fmt.Sprintf("; did you mean %q?", near)
-			} else if key == "body" {
+			hint := source.DidYouMean(key, itemKeys())
+			if hint == "" && key == "body" {
 				hint = `; an email has "text" and "html"`
 			}
 			bad("unknown key %q: an email has %s%s", key, strings.Join(itemKeys(), ", "), hint)

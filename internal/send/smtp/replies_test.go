@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"campaignd/internal/send"
+	"campaignd/internal/send/sendtest"
 )
 
 // TestReplies has the verdict on each answer at each step.
@@ -278,4 +279,36 @@ func TestContextEndsDuringTheDialogue(t *testing.T) {
 	if s.connections.Load() != 0 {
 		t.Errorf("canceled before: s.connections.Load() = %v, want 0", s.connections.Load())
 	}
+}
+
+// A connection that ends between MAIL and the end of the data leaves the server without the message.
+func TestCutOffBeforeTheEndOfTheMessageIsUnwritten(t *testing.T) {
+	for _, cue := range []string{"MAIL", "RCPT", "DATA"} {
+		for what, answer := range map[string]string{"closed": hangUp, "answered badly": "250 Ok"} {
+			if answer != hangUp && cue != "DATA" {
+				continue // 250 is the reply that the client waits for there
+			}
+			t.Run(cue+" "+what, func(t *testing.T) {
+				s := newScript(t, with(cue, answer))
+				switch res := try(t, channel(t, options(s.port)), hello(t)); {
+				case res.Verdict != send.VerdictRetry:
+					t.Errorf("verdict of %+v: got %d, want %d", res, res.Verdict, send.VerdictRetry)
+				case !res.Unwritten:
+					t.Errorf("unwritten of %+v: got false, want true", res)
+				}
+			})
+		}
+	}
+	t.Run("within the data", func(t *testing.T) {
+		port := sendtest.Resets(t, "220 mail.example\r\n", "250 mail.example\r\n", "250 Ok\r\n", "250 Ok\r\n", "354 go on\r\n").Port
+		m := message(t, content{Subject: "Hello", Text: strings.Repeat("Hello Ana\n", 1<<20)})
+		o := options(port)
+		o.Timeout = time.Minute // composing ten megabytes takes a while
+		switch res := try(t, channel(t, o), m); {
+		case res.Verdict != send.VerdictRetry:
+			t.Errorf("verdict of %+v: got %d, want %d", res, res.Verdict, send.VerdictRetry)
+		case !res.Unwritten:
+			t.Errorf("unwritten of %+v: got false, want true", res)
+		}
+	})
 }
