@@ -93,7 +93,7 @@ func TestTimesAreInTheApplicationsZone(t *testing.T) {
 }
 
 func TestHelpFitsTheTerminal(t *testing.T) {
-	for _, width := range []int{60, 80, 120} {
+	for _, width := range []int{80, 120} {
 		for _, args := range [][]string{{"--help"}, {"status", "--help"}, {"send-test", "--help"}, {"help", "check"}} {
 			var out bytes.Buffer
 			env := newEnvironment(strings.NewReader(""), &out, io.Discard, func(string) string { return "" })
@@ -107,9 +107,11 @@ func TestHelpFitsTheTerminal(t *testing.T) {
 			for line := range strings.Lines(out.String()) {
 				line = strings.TrimRight(line, "\n")
 				example = strings.HasPrefix(line, "Examples:") || example && line != ""
-				usage := strings.HasPrefix(line, "  campaignd ")
-				if n := len([]rune(line)); n > width && !example && !usage && width >= 80 {
-					t.Errorf("%v at %d columns: a line of %d: %s", args, width, n, line)
+				if example || strings.HasPrefix(line, "  campaignd ") { // what is to be copied isn't broken
+					continue
+				}
+				if got := len([]rune(line)); got > width {
+					t.Errorf("%v: got a line of %d, want at most %d: %s", args, got, width, line)
 				}
 			}
 		}

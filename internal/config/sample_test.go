@@ -88,8 +88,9 @@ func TestSampleShowsDefaults(t *testing.T) {
 				continue
 			}
 			seen[string(scope)+" "+name] = true
-			if def := k.Default; commented && !k.Required && def != "" && def != value {
-				t.Errorf("[%s] %s: the sample has %s, the default is %s", scope, name, value, def)
+			hasDefault := !k.Required && k.Default != ""
+			if commented && hasDefault && value != k.Default {
+				t.Errorf("[%s] %s: got %s, want the default %s", scope, name, value, k.Default)
 			}
 			return
 		}
