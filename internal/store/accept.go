@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"campaignd/internal/campaign"
@@ -124,14 +125,12 @@ func fillLayout(head *campaign.Sending) error {
 // countRows checks that every row is stored before anything is promised.
 func (t *tx) countRows(n uint64, head *campaign.Sending) error {
 	rows, want := uint32(0), head.Rows.Accepted
-	prefix := db.Key8(n)
-	c := t.Bucket(bucketChunks).Cursor()
-	for k, v := c.Seek(prefix); len(k) == 12 && string(k[:8]) == string(prefix); k, v = c.Next() {
+	for k, v := range t.Prefixed(bucketChunks, db.Key8(n)) {
 		have, err := chunkRows(v)
 		if err != nil {
 			return err
 		}
-		if binary.BigEndian.Uint32(k[8:]) != rows/campaign.ChunkRows || rows%campaign.ChunkRows != 0 {
+		if len(k) != 12 || binary.BigEndian.Uint32(k[8:]) != rows/campaign.ChunkRows || rows%campaign.ChunkRows != 0 {
 			return fmt.Errorf("%w: chunk %d is missing or short", slots.ErrLayout, rows/campaign.ChunkRows)
 		}
 		rows += uint32(have)
@@ -285,7 +284,7 @@ func (s Acceptance) Refuse(head *campaign.Sending, state campaign.State, reason 
 		}
 		rec := &record{id: head.ID, state: campaign.StateChecking, due: offTimeline}
 		if state == campaign.StateRejected {
-			if err := t.dropPrefix(bucketChunks, db.Key8(n)); err != nil {
+			if _, err := t.DeletePrefixed(bucketChunks, db.Key8(n), math.MaxInt); err != nil {
 				return err
 			}
 			head.Planned = 0

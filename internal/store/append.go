@@ -138,7 +138,7 @@ func appendRefusal(dst []byte, r *campaign.Refusal) []byte {
 }
 
 // decodeRefusals decodes a stored block of refusals.
-func decodeRefusals(value []byte) ([]campaign.Refusal, error) {
+func decodeRefusals(_ uint32, value []byte) ([]campaign.Refusal, error) {
 	if size, err := s2.DecodedLen(value); err != nil || size > maxChunk {
 		return nil, fmt.Errorf("decode refused rows: %w", codec.ErrMalformed)
 	}
@@ -175,7 +175,7 @@ func (s Acceptance) DiscardRows(id campaign.ID) error {
 		}
 		dropped := 0
 		for _, bucket := range [][]byte{bucketChunks, bucketRefusals} {
-			some, err := t.dropSome(bucket, db.Key8(n), math.MaxInt)
+			some, err := t.DeletePrefixed(bucket, db.Key8(n), math.MaxInt)
 			if err != nil {
 				return err
 			}

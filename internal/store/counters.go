@@ -1,10 +1,8 @@
 package store
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
-	"math"
 	"time"
 
 	"campaignd/internal/campaign"
@@ -60,33 +58,15 @@ func (t *tx) dropRetry(n uint64, row uint32, message uint8) error {
 	return t.Bucket(bucketRetries).Delete(keyRetry(n, due, row, message))
 }
 
-// dropPrefix removes all keys with a prefix.
-func (t *tx) dropPrefix(bucket, prefix []byte) error {
-	_, err := t.dropSome(bucket, prefix, math.MaxInt)
-	return err
-}
-
-// dropSome removes at most limit keys with a prefix and returns how many.
-func (t *tx) dropSome(bucket, prefix []byte, limit int) (n int, err error) {
-	c := t.Bucket(bucket).Cursor()
-	for k, _ := c.Seek(prefix); n < limit && k != nil && bytes.HasPrefix(k, prefix); k, _ = c.Seek(prefix) {
-		t.Deleting(bucket, k)
-		if err := c.Delete(); err != nil {
-			return n, err
-		}
-		n++
-	}
-	return n, nil
-}
-
 // Retries implements send.Store: it lists the messages that wait for their next attempt, in order of
 // NextAt, at most limit (0: all).
 func (s Timeline) Retries(id campaign.ID, limit int) ([]campaign.Entry, error) {
 	var out []campaign.Entry
 	err := s.view(func(t *tx) error {
-		prefix := db.Key8(id.Number())
-		c := t.Bucket(bucketRetries).Cursor()
-		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix) && (limit == 0 || len(out) < limit); k, v = c.Next() {
+		for k, v := range t.Prefixed(bucketRetries, db.Key8(id.Number())) {
+			if limit > 0 && len(out) == limit {
+				break
+			}
 			r := codec.Reader{B: v}
 			e := campaign.Entry{Sending: id, Outcome: campaign.Retrying, Attempts: r.Byte()}
 			e.At = time.Unix(0, int64(r.Fixed64())).UTC()

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -69,7 +68,15 @@ func (f *forgetting) suppress(t *tx) error {
 // sending removes the contact from one sending.
 func (f *forgetting) sending(head *campaign.Sending) error {
 	found := false
-	err := f.s.eachChunkRows(head.ID, func(chunk uint32, rows *campaign.Rows) error {
+	var rows campaign.Rows
+	u := &unpacker{}
+	unpack := func(chunk uint32, value []byte) (uint32, error) {
+		return chunk, u.chunk(value, chunk*campaign.ChunkRows, &rows)
+	}
+	for chunk, err := range parts(f.s.core, bucketChunks, head.ID.Number(), unpack) {
+		if err != nil {
+			return err
+		}
 		var hits []uint32
 		for i := range rows.Len() {
 			if f.contact.Is(Place{Application: head.ApplicationID, ChannelType: head.Channels[rows.Channels[i]]}, rows.Contacts.At(i)) {
@@ -77,40 +84,18 @@ func (f *forgetting) sending(head *campaign.Sending) error {
 			}
 		}
 		if len(hits) == 0 {
-			return nil
+			continue
 		}
 		found = true
-		return f.s.update(func(t *tx) error { return f.rows(t, head.ID, chunk, hits) })
-	})
-	if err != nil {
-		return err
+		if err := f.s.update(func(t *tx) error { return f.rows(t, head.ID, chunk, hits) }); err != nil {
+			return err
+		}
 	}
 	refused, err := f.refusals(head)
 	if err == nil && (found || refused) {
 		f.done.Sendings = append(f.done.Sendings, head.ID)
 	}
 	return err
-}
-
-// eachChunkRows calls fn with the rows of every chunk of a sending; no transaction is open then.
-func (s *Store) eachChunkRows(id campaign.ID, fn func(chunk uint32, rows *campaign.Rows) error) error {
-	var rows campaign.Rows
-	u := &unpacker{}
-	for chunk := uint32(0); ; chunk++ {
-		more := false
-		if err := s.view(func(t *tx) error {
-			if value := t.Bucket(bucketChunks).Get(key12(id.Number(), chunk)); value != nil {
-				more = true
-				return u.chunk(value, chunk*campaign.ChunkRows, &rows)
-			}
-			return nil
-		}); err != nil || !more {
-			return err
-		}
-		if err := fn(chunk, &rows); err != nil {
-			return err
-		}
-	}
 }
 
 // rows ends the open messages of some rows of a chunk and empties the rows, in one transaction:
@@ -213,10 +198,8 @@ func withoutRows(rows *campaign.Rows, hits []uint32) *campaign.Rows {
 // dropProviderIDs removes the provider's ids of some rows from a chunk's details: ids of
 // WhatsApp contain the number.
 func (t *tx) dropProviderIDs(n uint64, chunk uint32, hits []uint32) error {
-	prefix := key12(n, chunk)
 	fresh := map[string][]byte{}
-	c := t.Bucket(bucketOutcomes).Cursor()
-	for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
+	for k, v := range t.Prefixed(bucketOutcomes, key12(n, chunk)) {
 		w := blockWriter{}
 		changed := false
 		if err := decodeBlock(v, chunk*campaign.ChunkRows, func(e campaign.Entry) {
@@ -253,43 +236,38 @@ func (f *forgetting) refusals(head *campaign.Sending) (found bool, err error) {
 	same := func(channelType, contact string) bool {
 		return f.contact.Is(Place{Application: head.ApplicationID, ChannelType: channelType}, []byte(contact)) || f.contact.Is(Place{Application: head.ApplicationID, ChannelType: ""}, []byte(contact))
 	}
-	for seq := uint32(0); ; seq++ {
-		more, changed, rows := false, false, uint32(0)
-		var raw []byte
-		if err := f.s.view(func(t *tx) error {
-			value := t.Bucket(bucketRefusals).Get(key12(n, seq))
-			if value == nil {
-				return nil
+	rows := uint32(0)
+	var raw []byte
+	empty := func(part uint32, value []byte) (uint32, error) {
+		rows, raw = 0, nil
+		list, err := decodeRefusals(part, value)
+		for i := range list {
+			if same(list[i].ChannelType, list[i].ContactCode) {
+				list[i].ContactCode, list[i].Reference = "", ""
+				rows++
 			}
-			more = true
-			list, err := decodeRefusals(value)
-			for i := range list {
-				if same(list[i].ChannelType, list[i].ContactCode) {
-					list[i].ContactCode, list[i].Reference, changed = "", "", true
-					rows++
-				}
-				raw = appendRefusal(raw, &list[i])
-			}
-			return err
-		}); err != nil {
+			raw = appendRefusal(raw, &list[i])
+		}
+		return part, err
+	}
+	for part, err := range parts(f.s.core, bucketRefusals, n, empty) {
+		if err != nil {
 			return found, err
 		}
-		if !more {
-			break
+		if rows == 0 {
+			continue
 		}
-		if changed {
-			found = true
-			if err := f.s.update(func(t *tx) error {
-				if err := t.Ascending(bucketRefusals).Put(key12(n, seq), s2.Encode(nil, raw)); err != nil {
-					return err
-				}
-				return t.change(n, func(head *campaign.Sending, _ *record) error {
-					head.Forgotten += rows
-					return nil
-				})
-			}); err != nil {
-				return found, err
+		found = true
+		if err := f.s.update(func(t *tx) error {
+			if err := t.Ascending(bucketRefusals).Put(key12(n, part), s2.Encode(nil, raw)); err != nil {
+				return err
 			}
+			return t.change(n, func(head *campaign.Sending, _ *record) error {
+				head.Forgotten += rows
+				return nil
+			})
+		}); err != nil {
+			return found, err
 		}
 	}
 	if !slices.ContainsFunc(head.Previews, func(p campaign.Preview) bool { return same(p.ChannelType, p.ContactCode) }) {

@@ -114,7 +114,7 @@ func FuzzRefusals(f *testing.F) {
 		if size, err := s2.DecodedLen(data); err == nil && size > 1<<20 {
 			return
 		}
-		_, _ = decodeRefusals(data)
+		_, _ = decodeRefusals(0, data)
 	})
 }
 

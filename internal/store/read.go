@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -64,6 +63,24 @@ func (t *tx) spans(n uint64, rec *record, one *slots.Slice, first uint32) iter.S
 				return
 			}
 			first = s.end
+		}
+	}
+}
+
+// parts yields the decoded values that a bucket has for the parts 0, 1, 2 … of a sending. Each is read in a
+// transaction of its own, which has ended when it is yielded: a long one would make the file grow.
+func parts[T any](c *core, bucket []byte, n uint64, decode func(part uint32, value []byte) (T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for part, more := uint32(0), true; more; part++ {
+			var one T
+			err := c.view(func(t *tx) (err error) {
+				value := t.Bucket(bucket).Get(key12(n, part))
+				if more = value != nil; more {
+					one, err = decode(part, value)
+				}
+				return err
+			})
+			more = (more || err != nil) && yield(one, err) && err == nil
 		}
 	}
 }
@@ -163,9 +180,7 @@ func (s *Store) EachChunk(id campaign.ID, fn func(rows *campaign.Rows, statuses 
 
 // details appends the entries of a chunk's blocks in the order of recording.
 func (t *tx) details(n uint64, chunk uint32, dst []campaign.Entry) ([]campaign.Entry, error) {
-	prefix := key12(n, chunk)
-	c := t.Bucket(bucketOutcomes).Cursor()
-	for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
+	for _, v := range t.Prefixed(bucketOutcomes, key12(n, chunk)) {
 		err := decodeBlock(v, chunk*campaign.ChunkRows, func(e campaign.Entry) { dst = append(dst, e) })
 		if err != nil {
 			return dst, err

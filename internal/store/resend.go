@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
-	"campaignd/internal/codec"
 	"campaignd/internal/store/inbound"
 	"campaignd/internal/store/slots"
 )
@@ -130,54 +129,44 @@ func (r *resender) run(t *tx, id campaign.ID) error {
 // slice moves the messages to be resent in one slice. live reports whether some of its
 // other messages still wait or are in flight.
 func (r *resender) slice(one *slots.Slice) (rows uint32, live bool, err error) {
-	stride := int(r.rec.messages)
-	for row, end := one.First, one.First+one.Rows; row < end; {
-		chunk := row / campaign.ChunkRows
-		first, upTo := chunk*campaign.ChunkRows, min(end, (chunk+1)*campaign.ChunkRows)
-		value := r.t.Bucket(bucketStatuses).Get(key12(r.n, chunk))
-		if value == nil {
+	for span, err := range r.t.spans(r.n, r.rec, one, one.First) {
+		if err != nil {
+			return 0, false, err
+		}
+		if span.statuses == nil {
 			live = live || r.counters.base == campaign.Pending
-			row = upTo
 			continue
 		}
-		if len(value) < int(upTo-first)*stride {
-			return 0, false, fmt.Errorf("read statuses: %w: %w", ErrDamaged, codec.ErrMalformed)
-		}
-		statuses, changed := slices.Clone(value), false
-		var channels []uint8
-		var lines []uint32
+		var decoded campaign.Rows
 		if r.rec.channels != nil || len(r.failed) > 0 {
-			var decoded campaign.Rows
-			if err := r.t.chunk(r.n, chunk, &unpacker{}, &decoded); err != nil {
+			if err := r.t.chunk(r.n, span.first/campaign.ChunkRows, &unpacker{}, &decoded); err != nil {
 				return 0, false, err
 			}
-			lines = decoded.Lines
-			if r.rec.channels != nil {
-				channels = decoded.Channels
-			}
 		}
-		for ; row < upTo; row++ {
-			has := stride
-			if channels != nil {
-				has = int(r.rec.channels[channels[row-first]])
+		span.statuses = slices.Clone(span.statuses)
+		before := rows
+		for row := span.first; row < span.end; row++ {
+			statuses, line := span.row(row), uint32(0)
+			if decoded.Len() > 0 {
+				line = decoded.Lines[row%campaign.ChunkRows]
 			}
-			in := int(row-first) * stride
-			var line uint32
-			if lines != nil {
-				line = lines[row-first]
+			if r.rec.channels != nil {
+				statuses = statuses[:r.rec.channels[decoded.Channels[row%campaign.ChunkRows]]]
 			}
-			moved, waits, err := r.row(statuses[in:in+has], line)
+			moved, waits, err := r.row(statuses, line)
 			if err != nil {
 				return 0, false, err
 			}
 			live = live || waits
 			if moved {
 				rows++
-				changed = true
 			}
 		}
-		if changed && !r.DryRun {
-			if err := r.t.Ascending(bucketStatuses).Put(key12(r.n, chunk), statuses); err != nil {
+		if rows > before && !r.DryRun {
+			key := key12(r.n, span.first/campaign.ChunkRows)
+			chunk := slices.Clone(r.t.Bucket(bucketStatuses).Get(key))
+			copy(chunk[int(span.first%campaign.ChunkRows)*span.stride:], span.statuses)
+			if err := r.t.Ascending(bucketStatuses).Put(key, chunk); err != nil {
 				return 0, false, err
 			}
 		}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"fmt"
 	"time"
 
@@ -31,10 +30,8 @@ func (s *Store) EachResult(id campaign.ID, fn func(at time.Time, o campaign.Outc
 				return err
 			}
 			chunks = rec.chunks()
-			prefix := key12(n, chunk)
 			results = results[:0]
-			c := t.Bucket(bucketOutcomes).Cursor()
-			for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
+			for _, v := range t.Prefixed(bucketOutcomes, key12(n, chunk)) {
 				if results, err = appendResults(results, v); err != nil {
 					return err
 				}
@@ -88,19 +85,9 @@ func appendResults(dst []result, value []byte) ([]result, error) {
 // EachRefusal calls fn with every row that was not accepted, in order of line. No
 // transaction is open while fn runs.
 func (s *Store) EachRefusal(id campaign.ID, fn func(campaign.Refusal) error) error {
-	for seq := uint32(0); ; seq++ {
-		var list []campaign.Refusal
-		err := s.view(func(t *tx) (err error) {
-			if value := t.Bucket(bucketRefusals).Get(key12(id.Number(), seq)); value != nil {
-				list, err = decodeRefusals(value)
-			}
-			return err
-		})
+	for list, err := range parts(s.core, bucketRefusals, id.Number(), decodeRefusals) {
 		if err != nil {
 			return fmt.Errorf("read refused rows of %s: %w", id, err)
-		}
-		if list == nil {
-			return nil
 		}
 		for _, one := range list {
 			if err := fn(one); err != nil {
@@ -108,4 +95,5 @@ func (s *Store) EachRefusal(id campaign.ID, fn func(campaign.Refusal) error) err
 			}
 		}
 	}
+	return nil
 }

@@ -141,7 +141,7 @@ func (t *tx) release(n uint64, head *campaign.Sending) error {
 func (t *tx) clear(n uint64) (bool, error) {
 	left := removeKeys
 	for _, name := range bucketsOfSending() {
-		removed, err := t.dropSome(name, db.Key8(n), left)
+		removed, err := t.DeletePrefixed(name, db.Key8(n), left)
 		if err != nil {
 			return false, err
 		}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -116,7 +117,7 @@ func (s *Store) Finalize(id campaign.ID, o campaign.Outcome) (ended, unknown uin
 			return err
 		}
 		for _, bucket := range [][]byte{bucketRetries, bucketWaiting} {
-			if err := t.dropPrefix(bucket, db.Key8(n)); err != nil {
+			if _, err := t.DeletePrefixed(bucket, db.Key8(n), math.MaxInt); err != nil {
 				return err
 			}
 		}

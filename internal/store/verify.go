@@ -150,11 +150,9 @@ func (v *verifier) accepted(t *tx, n uint64, head *campaign.Sending, rec *record
 // retries checks that every waiting message has an entry under its time.
 func (v *verifier) retries(t *tx, n uint64, head *campaign.Sending, b *counters) error {
 	count := uint64(0)
-	prefix := db.Key8(n)
-	c := t.Bucket(bucketWaiting).Cursor()
-	for k, value := c.Seek(prefix); len(k) == 13 && binary.BigEndian.Uint64(k) == n; k, value = c.Next() {
+	for k, value := range t.Prefixed(bucketWaiting, db.Key8(n)) {
 		count++
-		if len(value) != 8 || t.Bucket(bucketRetries).Get(keyRetry(n, int64(binary.BigEndian.Uint64(value)),
+		if len(k) != 13 || len(value) != 8 || t.Bucket(bucketRetries).Get(keyRetry(n, int64(binary.BigEndian.Uint64(value)),
 			binary.BigEndian.Uint32(k[8:]), k[12])) == nil {
 			return v.report("%s: a retry has no time", head.ID)
 		}

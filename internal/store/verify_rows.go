@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 
@@ -47,10 +46,8 @@ func (c *rowChecker) row(row uint32, statuses []campaign.MessageStatus) string {
 // timeline checks that the sending's timeline entry isn't too late, and that every retry
 // belongs to a waiting message.
 func (v *verifier) timeline(t *tx, n uint64, head *campaign.Sending, rec *record, b *counters) error {
-	prefix := db.Key8(n)
 	count := uint64(0)
-	c := t.Bucket(bucketRetries).Cursor()
-	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+	for range t.Prefixed(bucketRetries, db.Key8(n)) {
 		count++
 	}
 	if count != b.counts[campaign.Retrying] {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -119,7 +120,7 @@ func TestVerifyFinds(t *testing.T) {
 		"slot page": {func(t *tx, n uint64) error {
 			return t.Bucket([]byte("slots")).Put(append(db.Key8(db.Signed(1)), db.Key8(db.Signed(1))...), []byte("x"))
 		}, "slot counts"},
-		"slots gone": {func(t *tx, n uint64) error { return t.dropPrefix([]byte("slots"), nil) }, "no message booked"},
+		"slots gone": {func(t *tx, n uint64) error { _, err := t.DeletePrefixed([]byte("slots"), nil, math.MaxInt); return err }, "no message booked"},
 		"header": {func(t *tx, n uint64) error {
 			return t.Bucket(bucketSendings).Put(db.Key8(n), []byte("\x01\x02\x00\x00\x00\x00\x00\x00\x00\x00\x01{"))
 		}, "header"},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"iter"
 
 	"go.etcd.io/bbolt"
 )
@@ -52,6 +53,28 @@ func (t *Tx) Ascending(name []byte) Bucket {
 	b := t.Bucket(name)
 	b.FillPercent = Dense
 	return b
+}
+
+// Prefixed yields the keys of an outermost bucket that have the prefix, in order, and their values.
+func (t *Tx) Prefixed(bucket, prefix []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(key, value []byte) bool) {
+		c := t.Bucket(bucket).Cursor()
+		for k, v := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix) && yield(k, v); k, v = c.Next() {
+		}
+	}
+}
+
+// DeletePrefixed removes at most limit keys that have the prefix from an outermost bucket and returns how many.
+func (t *Tx) DeletePrefixed(bucket, prefix []byte, limit int) (n int, err error) {
+	c := t.Bucket(bucket).Cursor()
+	for k, _ := c.Seek(prefix); n < limit && k != nil && bytes.HasPrefix(k, prefix); k, _ = c.Seek(prefix) {
+		t.Deleting(bucket, k)
+		if err := c.Delete(); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
 }
 
 // Bucket is a bbolt bucket that records its changes for the log. Every write goes through it;

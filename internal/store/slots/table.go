@@ -68,14 +68,8 @@ func Grid(t *db.Tx, application int64) time.Duration {
 
 // rebuild recounts the application's reservations from the slices that aren't over yet.
 func (b *Table) rebuild() error {
-	prefix := db.Key8(db.Signed(b.application))
-	pages := b.t.Bucket(bucketSlots)
-	c := pages.Cursor()
-	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Seek(prefix) {
-		b.t.Deleting(bucketSlots, k)
-		if err := c.Delete(); err != nil {
-			return err
-		}
+	if _, err := b.t.DeletePrefixed(bucketSlots, db.Key8(db.Signed(b.application)), math.MaxInt); err != nil {
+		return err
 	}
 	from := now()
 	if err := eachReserved(b.t, b.owner, b.application, from, func(_ uint64, list []Slice) error {
