@@ -186,7 +186,7 @@ func (b *circuitBreaker) failed(now time.Time, res *Result, limit int, base, lon
 	} else if !b.isOpen() && b.failures < limit && b.unreachable < maxUnreachable || b.isOpen() && !b.probing {
 		return false
 	}
-	return b.trouble(now, fmt.Sprintf("%d failures in a row, the last: %s", b.failures, b.lastFailure), base, longest)
+	return b.trouble(now, inARow(b.failures, "failures in a row", b.lastFailure), base, longest)
 }
 
 // trouble opens the breaker, or keeps it open for longer. b.mu is held.
@@ -214,8 +214,17 @@ func (b *circuitBreaker) missing(now time.Time, reason string) bool {
 	if b.lastFailure == "" {
 		b.lastFailure, b.failedSince = reason, now
 	}
-	return b.trouble(now, fmt.Sprintf("%d answers in a row that nothing is at this address, the last: %s", b.noEndpoint, reason),
+	return b.trouble(now, inARow(b.noEndpoint, "answers in a row say that nothing is at the channel's address", reason),
 		minProbeInterval, maxProbeInterval)
+}
+
+// inARow returns the reason of a channel in trouble after n failures. A failed probe of a channel that was held
+// or throttled may be the only one.
+func inARow(n int, what, last string) string {
+	if n == 1 {
+		return last
+	}
+	return fmt.Sprintf("%d %s, the last: %s", n, what, last)
 }
 
 // succeeded notes an answer of a channel that works. It returns true if that closed the

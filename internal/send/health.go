@@ -118,8 +118,11 @@ func (h *channelHealth) throttled(now time.Time, res *Result) {
 func (h *channelHealth) holdChannel(now time.Time, res *Result) {
 	again := cmp.Or(res.RetryAfter, h.retryHold)
 	if h.breaker.hold(now, res, again) {
-		h.log.Warn("channel held: fix the cause, then resume a sending of it or wait for the next try",
-			"application", h.application, "channel", h.name, "reason", res.Detail, "next", again.String())
+		message := "channel held: fix the cause, then run campaignd resume --channel, or wait for the next try"
+		if res.OwnRule {
+			message = "channel held by a limit of its configuration; it continues by itself"
+		}
+		h.log.Warn(message, "application", h.application, "channel", h.name, "reason", res.Detail, "next", again.String())
 	}
 }
 

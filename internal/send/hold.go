@@ -21,13 +21,15 @@ func (rs *runs) hold(r *run, reason string, again time.Duration) {
 			return err
 		})
 		if ok {
-			rs.log.Warn("sending held: fix the cause, then resume it or wait for the next try",
-				"sending", string(r.id), "reason", reason, "next", again.String())
-			rs.mu.Lock()
 			if again > 0 {
+				rs.log.Warn("sending held: fix the cause, then resume it or wait for the next try",
+					"sending", string(r.id), "reason", reason, "next", again.String())
+				rs.mu.Lock()
 				rs.held[r.id] = time.Now().Add(again)
+				rs.mu.Unlock()
+			} else {
+				rs.log.Warn("sending held until somebody resumes it", "sending", string(r.id), "reason", reason)
 			}
-			rs.mu.Unlock()
 			rs.changed(r.id)
 		}
 		r.nudge()

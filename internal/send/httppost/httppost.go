@@ -26,6 +26,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"campaignd/internal/display"
@@ -158,7 +159,6 @@ func (c *Client) Close() {
 
 // Words are the parts of a verdict's text that differ between drivers.
 type Words struct {
-	Service     string // that can't be reached, such as "WhatsApp"
 	Certificate string // what to do about its certificate
 	NoTLS       string // what to do where it doesn't speak TLS
 }
@@ -172,13 +172,13 @@ func (c *Client) Unanswered(ctx context.Context, f Failure, words Words) send.Re
 		return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Detail: detail}
 	}
 	if certificate, bad := errors.AsType[*tls.CertificateVerificationError](f.Err); bad {
-		return hold("the receiver's certificate is not valid: " + display.Clip(certificate.Err.Error(), maxText) + "; " + words.Certificate)
+		return hold("the certificate of " + c.Host() + " is not valid: " + display.Clip(certificate.Err.Error(), maxText) + "; " + words.Certificate)
 	}
 	if _, plain := errors.AsType[tls.RecordHeaderError](f.Err); plain {
-		return hold("the receiver doesn't speak TLS; " + words.NoTLS)
+		return hold(c.Host() + " doesn't speak TLS; " + words.NoTLS)
 	}
 	if f.Reach == NotReached {
-		return send.Result{Verdict: send.VerdictUnreachable, Detail: words.Service + " can't be reached: " + c.describe(ctx, f)}
+		return send.Result{Verdict: send.VerdictUnreachable, Detail: c.Host() + " can't be reached: " + c.describe(ctx, f)}
 	}
 	return send.Result{Verdict: send.VerdictRetry, Unwritten: true, Detail: "the request could not be written: " + c.describe(ctx, f)}
 }
@@ -191,14 +191,21 @@ const maxText = 200
 func (c *Client) describe(ctx context.Context, f Failure) string {
 	var dns *net.DNSError
 	var op *net.OpError
+	var errno syscall.Errno
+	of := ""
+	if errors.As(f.Err, &op) && op.Op == "proxyconnect" {
+		of = "the proxy, by this process's environment: "
+	}
 	switch {
 	case f.TimedOut:
 		return fmt.Sprintf("nothing within %v", c.timeout)
 	case ctx.Err() != nil:
 		return "the daemon stopped"
 	case errors.As(f.Err, &dns):
-		return "the host's name can't be resolved"
-	case errors.As(f.Err, &op):
+		return of + "the host's name can't be resolved"
+	case errors.As(f.Err, &errno):
+		return of + errno.Error() // such as "connection refused", without the steps that led to it
+	case op != nil:
 		text := op.Op + ": " + op.Err.Error()
 		return strings.ToValidUTF8(text[:min(len(text), maxText)], "\ufffd")
 	case errors.Is(f.Err, io.EOF) || errors.Is(f.Err, io.ErrUnexpectedEOF):

@@ -168,7 +168,7 @@ func (c *Channel) classifyError(ctx context.Context, f *failure) send.Result {
 	case errors.Is(f.err, errNoMechanism):
 		return hold("the mail server offers no supported login (PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-1, CRAM-MD5)")
 	case errors.As(f.err, &certificate):
-		return hold("the mail server's certificate is not valid: " + clip(certificate.Err.Error()) + "; have it fixed, or install its authority on this host")
+		return hold("the certificate of " + c.addr + " is not valid: " + clip(certificate.Err.Error()) + "; have it fixed, or install its authority on this host")
 	case errors.As(f.err, &plain):
 		return hold(`the mail server doesn't speak TLS on this port; check port, and whether tls should be "starttls"`)
 	case f.step <= stepStartTLS && strings.Contains(f.err.Error(), "tls: "): // an alert has no type of its own
@@ -176,7 +176,7 @@ func (c *Channel) classifyError(ctx context.Context, f *failure) send.Result {
 	case f.step == stepAuth && !isNetworkError(f.err) && ctx.Err() == nil:
 		return hold("the login to the mail server was interrupted; check host, username and password_file")
 	}
-	res := send.Result{Verdict: send.VerdictUnreachable, Detail: fmt.Sprintf("%s failed: %s", f.step.activity(), c.describeError(ctx, f.err))}
+	res := send.Result{Verdict: send.VerdictUnreachable, Detail: fmt.Sprintf("%s failed: %s", f.step.activity(c.addr), c.describeError(ctx, f.err))}
 	if f.step >= stepSender {
 		res.Verdict, res.Unwritten = send.VerdictRetry, true
 	}
@@ -237,17 +237,17 @@ func (s step) object() string {
 	return "the connection"
 }
 
-// activity names the step as an activity.
-func (s step) activity() string {
+// activity names the step as an activity with the server.
+func (s step) activity(server string) string {
 	switch s {
 	case stepConnect:
-		return "connecting to the mail server"
+		return "connecting to " + server
 	case stepTLS, stepStartTLS:
-		return "securing the connection to the mail server"
+		return "securing the connection to " + server
 	case stepGreeting:
-		return "greeting the mail server"
+		return "greeting " + server
 	case stepAuth:
-		return "logging in to the mail server"
+		return "logging in to " + server
 	}
-	return "handing the message over"
+	return "handing the message to " + server
 }

@@ -114,7 +114,7 @@ func (c *Channel) admit(m *send.Message, contact, template []byte, isTemplate bo
 		case !ok:
 			wait := max(next.Sub(now), time.Second)
 			return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, OwnRule: true, RetryAfter: wait,
-				Detail: fmt.Sprintf("daily_contacts is reached: the next contact can be sent to at %s", next.UTC().Format(time.RFC3339))}, false
+				Detail: "daily_contacts is reached: the next contact has to wait until an earlier one is 24 hours old"}, false
 		}
 	}
 	if wait := c.contacts.allow(contact, now, m.Attempt <= 1); wait > 0 {
@@ -144,7 +144,7 @@ func (c *Channel) post(ctx context.Context, m *send.Message, to recipient, templ
 	token := c.tokens.get()
 	resp, body, f := c.client.Post(ctx, []httppost.Field{{Name: "Authorization", Value: "Bearer " + token}}, request(m, to))
 	if f.Err != nil {
-		return c.client.Unanswered(ctx, f, httppost.Words{Service: "WhatsApp",
+		return c.client.Unanswered(ctx, f, httppost.Words{
 			Certificate: "check base_url, this host's clock and its certificate authorities", NoTLS: "check base_url"})
 	}
 	v := classify(resp.StatusCode, resp.Header, body, m.Attempt, time.Now())
