@@ -42,7 +42,7 @@
 //	optouts         application, channel, 0, lowest contact -> block of up to 64 opt-outs; the sequence counts them all
 //	origins         number -> where and when opt-outs came in, as JSON
 //	forgotten       keyed hash (16) of a contact -> time
-//	deliveries      number, line (4), message (1) -> newest receipt: state, time, code, detail
+//	deliveries      number, line (4), message (1) -> newest receipt: state, time, code, detail, digests of the attempt and of those before a resend
 //	told            number -> receipt counts by state, changes so far, changes shown in its files
 //	strays          sequence -> receipt without a key, not matched to a message yet, as JSON
 //	replies         number, time (8, ms), provider's id -> reply of a recipient, as JSON

@@ -296,3 +296,47 @@ func TestResendUndelivered(t *testing.T) {
 		t.Errorf("the store is inconsistent: %v", wrong)
 	}
 }
+
+// TestRepeatedFailureAfterResend: a provider repeats its receipts. The failure of an attempt before a
+// resend says nothing about the attempt after it.
+func TestRepeatedFailureAfterResend(t *testing.T) {
+	s := openTest(t)
+	head := receipts(t, s)
+	failure := func(provider string) Receipt {
+		r := reportOf(head, 3, campaign.Undelivered, 1)
+		r.Provider = provider
+		return r
+	}
+	record := func(r Receipt, want int) {
+		t.Helper()
+		if got, err := s.RecordReceipts([]Receipt{r}); len(got) != want || err != nil {
+			t.Errorf("the receipt of %s changed %d messages, %v, want %d", r.Provider, len(got), err, want)
+		}
+	}
+	resend := func() {
+		t.Helper()
+		if count, _, err := s.Resend(head.ID, Resending{Undelivered: true}); count != 1 || err != nil {
+			t.Fatalf("%d messages are sent again, %v, want 1", count, err)
+		}
+		commit(t, s, entry(head.ID, 1, 1, campaign.InFlight, 1))
+		commit(t, s, entry(head.ID, 1, 1, campaign.Sent, 1))
+	}
+	record(failure("wamid.first"), 1)
+	resend()
+	record(failure("wamid.first"), 0)
+	record(failure("wamid.second"), 1)
+	resend()
+	record(failure("wamid.first"), 0)
+	record(failure("wamid.second"), 0)
+	record(reportOf(head, 3, campaign.Delivered, 2), 1)
+	loaded, _, _, err := s.Load(head.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(campaign.DeliveryCounts{Delivered: 1}, loaded.Delivery); diff != "" {
+		t.Errorf("receipts (-want +got):\n%s", diff)
+	}
+	if wrong := s.Verify(true); len(wrong) > 0 {
+		t.Errorf("the store is inconsistent: %v", wrong)
+	}
+}

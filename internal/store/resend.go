@@ -63,6 +63,11 @@ func (r *resender) run(t *tx, id campaign.ID) error {
 		return fmt.Errorf("resend messages of %s, which is %s: %w", id, head.State, ErrState)
 	}
 	r.t, r.n, r.count, r.undelivered = t, n, 0, 0
+	if !r.DryRun {
+		if err := t.s.resolveUnknown(t.Tx, n); err != nil {
+			return err
+		}
+	}
 	if r.Undelivered {
 		if r.failed, err = inbound.Undelivered(t.Tx, n); err != nil {
 			return err
@@ -176,14 +181,18 @@ func (r *resender) slice(one *slots.Slice) (rows uint32, live bool, err error) {
 
 // row moves the messages of one recipient, whose line is known if messages are undelivered.
 func (r *resender) row(statuses []byte, line uint32) (moved, waits bool, err error) {
+	before := campaign.Pending // the outcome of the message before
 	for i := range statuses {
 		status := campaign.MessageStatus(statuses[i])
 		o := status.Outcome()
+		// Only a message that was unknown until its receipt came has skipped messages after it.
+		resolved := before == campaign.Sent && slices.Contains(r.Outcomes, campaign.Unknown)
+		before = o
 		undelivered := o == campaign.Sent && r.failed[line]&(1<<(i+1)) != 0
 		switch {
 		case !o.Final():
 			waits = true
-		case undelivered, slices.Contains(r.Outcomes, o), moved && o == campaign.Skipped:
+		case undelivered, slices.Contains(r.Outcomes, o), o == campaign.Skipped && (moved || resolved):
 			if err := r.counters.move(o, campaign.Pending); err != nil {
 				return false, false, err
 			}

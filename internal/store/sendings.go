@@ -157,6 +157,9 @@ func (t *tx) putHeader(n uint64, head *campaign.Sending, before campaign.State, 
 		}
 		if done {
 			head.FinishedAt = now()
+			if err := t.s.resolveUnknown(t.Tx, n); err != nil {
+				return err
+			}
 		}
 	}
 	value, err := encodeHeader(head)

@@ -76,7 +76,7 @@ func Open(path string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %q: %w", path, err), s.Close())
 	}
-	s.Receipts, s.Replies = inbound.Open(file, inbound.Sendings{Header: headerOrNil, EachChunk: s.EachChunk,
+	s.Receipts, s.Replies = inbound.Open(file, inbound.Sendings{Header: headerOrNil, EachChunk: s.EachChunk, Resolve: s.resolveUnknown,
 		Newest: func() ([]*campaign.Sending, error) { return s.Sendings(Filter{}) }}, s.Table)
 	return s, nil
 }

@@ -5,7 +5,8 @@
 //
 // Receipts arrive late, repeatedly and in any order, even before the result of the message is
 // committed. They are stored by line and message, apart from the statuses, and the counters don't
-// include them: a sent message stays sent. A receipt without our key waits (unmatched.go) until the
+// include them: a sent message stays sent. Only an unknown message becomes sent, since a receipt
+// proves that the provider accepted it. A receipt without our key waits (unmatched.go) until the
 // provider's id of its message is found.
 //
 // A reply waits until the sending that it answers is found (replies.go). Both raise the version of
@@ -52,6 +53,7 @@ type Sendings struct {
 	Header    func(t *db.Tx, number uint64) (*campaign.Sending, error) // nil if there is none with that number
 	Newest    func() ([]*campaign.Sending, error)                      // all, the newest first
 	EachChunk func(id campaign.ID, fn func(rows *campaign.Rows, statuses []campaign.MessageStatus, entries []campaign.Entry) error) error
+	Resolve   func(t *db.Tx, number uint64) error // records the unknown messages that have a receipt as sent
 }
 
 // Receipts are the receipts in a store's file. The methods are safe for concurrent use.

@@ -2,6 +2,7 @@ package inbound
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"iter"
@@ -48,7 +49,7 @@ func (s *Receipts) RecordReceipts(list []Receipt) ([]ReceiptResult, error) {
 
 func (s *Receipts) write(batch []*receiptBatch) error {
 	return s.db.Update(func(t *db.Tx) error {
-		b := receiptTargets{t: t, header: s.sendings.Header, known: map[uint64]*receiptTarget{}}
+		b := s.targets(t)
 		for _, r := range batch {
 			r.results = r.results[:0]
 			for i := range r.list {
@@ -75,9 +76,13 @@ type receiptTarget struct {
 
 // receiptTargets are the sendings that a transaction's receipts concern.
 type receiptTargets struct {
-	t      *db.Tx
-	header func(*db.Tx, uint64) (*campaign.Sending, error)
-	known  map[uint64]*receiptTarget
+	t *db.Tx
+	Sendings
+	known map[uint64]*receiptTarget
+}
+
+func (s *Receipts) targets(t *db.Tx) receiptTargets {
+	return receiptTargets{t: t, Sendings: s.sendings, known: map[uint64]*receiptTarget{}}
 }
 
 // of returns the target for a sending, nil if there is none.
@@ -89,7 +94,7 @@ func (b *receiptTargets) of(id campaign.ID) (*receiptTarget, error) {
 		}
 		return one, nil
 	}
-	head, err := b.header(b.t, n)
+	head, err := b.Header(b.t, n)
 	if err != nil || head == nil {
 		return nil, err
 	}
@@ -120,15 +125,20 @@ func (b *receiptTargets) record(r *Receipt) ([]ReceiptResult, error) {
 	if err != nil || one == nil || one.tag != tag || n > one.messages || !slices.Contains(r.Applications, one.application) {
 		return nil, err
 	}
-	isNew, err := b.put(id.Number(), one, campaign.Delivery{Line: line, Message: uint8(n), State: r.State, At: r.At, Code: r.Code, Detail: r.Detail})
+	d := delivery{Delivery: campaign.Delivery{Line: line, Message: uint8(n), State: r.State, At: r.At, Code: r.Code, Detail: r.Detail}}
+	if r.State == campaign.Undelivered {
+		d.attempt = attemptOf(r.Provider)
+	}
+	isNew, err := b.put(id.Number(), one, &d)
 	if err != nil || !isNew {
 		return nil, err
 	}
 	return []ReceiptResult{{Application: one.application, State: r.State}}, nil
 }
 
-// put stores a delivery if it supersedes the stored one.
-func (b *receiptTargets) put(n uint64, one *receiptTarget, d campaign.Delivery) (bool, error) {
+// put stores a delivery if it supersedes the stored one. A failure that was answered with a resend
+// is repeated now and then; it says nothing about the later attempt.
+func (b *receiptTargets) put(n uint64, one *receiptTarget, d *delivery) (bool, error) {
 	key := keyDelivery(n, d.Line, d.Message)
 	bucket := b.t.Bucket(bucketDeliveries)
 	if value := bucket.Get(key); value != nil {
@@ -136,8 +146,11 @@ func (b *receiptTargets) put(n uint64, one *receiptTarget, d campaign.Delivery) 
 		if err != nil {
 			return false, err
 		}
-		if before.State >= d.State {
+		if before.State >= d.State || d.attempt != "" && slices.Contains(before.resent, d.attempt) {
 			return false, nil
+		}
+		if d.State == campaign.Undelivered {
+			d.resent = before.resent
 		}
 		if count := one.counts.Of(before.State); count != nil && *count > 0 {
 			*count--
@@ -148,7 +161,7 @@ func (b *receiptTargets) put(n uint64, one *receiptTarget, d campaign.Delivery) 
 	}
 	one.counts.version++
 	one.changed = true
-	return true, bucket.Put(key, encodeDelivery(&d))
+	return true, bucket.Put(key, encodeDelivery(d))
 }
 
 func (b *receiptTargets) close() error {
@@ -157,6 +170,9 @@ func (b *receiptTargets) close() error {
 			continue
 		}
 		if err := one.counts.put(b.t, n); err != nil {
+			return err
+		}
+		if err := b.Resolve(b.t, n); err != nil {
 			return err
 		}
 	}
@@ -204,28 +220,57 @@ func keyDelivery(number uint64, line uint32, message uint8) []byte {
 	return append(k, message)
 }
 
-func encodeDelivery(d *campaign.Delivery) []byte {
+// delivery is a stored receipt.
+type delivery struct {
+	campaign.Delivery
+	attempt string   // of an undelivered message: the attempt that the receipt is about, by attemptOf
+	resent  []string // earlier attempts that weren't delivered and were followed by a resend
+}
+
+// attemptOf returns a digest of the provider's id for an attempt, "" if there is none. The ids
+// themselves may contain the contact.
+func attemptOf(provider string) string {
+	if provider == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(provider))
+	return string(sum[:8])
+}
+
+func encodeDelivery(d *delivery) []byte {
 	seconds := int64(0)
 	if !d.At.IsZero() {
 		seconds = d.At.Unix()
 	}
+	texts := []string{d.Code, d.Detail}
+	if d.attempt != "" || len(d.resent) > 0 {
+		texts = append(append(texts, d.attempt), d.resent...)
+	}
 	b := binary.AppendVarint([]byte{byte(d.State)}, seconds)
-	if d.Code != "" || d.Detail != "" {
-		b = codec.AppendText(codec.AppendText(b, d.Code), d.Detail)
+	if len(texts) > 2 || d.Code != "" || d.Detail != "" {
+		for _, text := range texts {
+			b = codec.AppendText(b, text)
+		}
 	}
 	return b
 }
 
-func decodeDelivery(key, value []byte) (campaign.Delivery, error) {
+func decodeDelivery(key, value []byte) (delivery, error) {
 	r := codec.Reader{B: value}
-	d := campaign.Delivery{State: campaign.DeliveryState(r.Byte())}
+	d := delivery{Delivery: campaign.Delivery{State: campaign.DeliveryState(r.Byte())}}
 	if seconds := r.Varint(); seconds != 0 {
 		d.At = time.Unix(seconds, 0).UTC()
 	}
 	if len(r.B) > 0 {
 		d.Code, d.Detail = r.Text(), r.Text()
 	}
-	if len(key) != 13 || d.State == campaign.NoReceipt || d.State > campaign.Read {
+	if len(r.B) > 0 {
+		d.attempt = r.Text()
+	}
+	for len(r.B) > 0 {
+		d.resent = append(d.resent, r.Text())
+	}
+	if len(key) != 13 || d.State == campaign.NoReceipt && len(d.resent) == 0 || d.State > campaign.Read {
 		r.Fail()
 	} else {
 		d.Line, d.Message = binary.BigEndian.Uint32(key[8:]), key[12]
@@ -239,7 +284,11 @@ func deliveries(t *db.Tx, n uint64, line uint32) iter.Seq2[campaign.Delivery, er
 		prefix := db.Key8(n)
 		c := t.Bucket(bucketDeliveries).Cursor()
 		for k, v := c.Seek(keyDelivery(n, line, 0)); bytes.HasPrefix(k, prefix); k, v = c.Next() {
-			if d, err := decodeDelivery(k, v); !yield(d, err) {
+			d, err := decodeDelivery(k, v)
+			if err == nil && d.State == campaign.NoReceipt {
+				continue // only remembers attempts before a resend
+			}
+			if !yield(d.Delivery, err) {
 				return
 			}
 		}

@@ -31,7 +31,19 @@ func Undelivered(t *db.Tx, n uint64) (map[uint32]uint64, error) {
 	return failed, nil
 }
 
-// ForgetUndelivered removes the receipt of an undelivered message, which is sent again.
+// Received reports whether there is a receipt for a message.
+func Received(t *db.Tx, n uint64, line uint32, message uint8) (bool, error) {
+	key := keyDelivery(n, line, message)
+	value := t.Bucket(bucketDeliveries).Get(key)
+	if value == nil {
+		return false, nil
+	}
+	d, err := decodeDelivery(key, value)
+	return d.State != campaign.NoReceipt, err
+}
+
+// ForgetUndelivered removes the receipt of an undelivered message, which is sent again. It remembers
+// the attempt, whose receipt may be repeated.
 func ForgetUndelivered(t *db.Tx, n uint64, line uint32, message uint8) error {
 	c, err := countsOf(t, n)
 	if err != nil {
@@ -42,7 +54,18 @@ func ForgetUndelivered(t *db.Tx, n uint64, line uint32, message uint8) error {
 	if err := c.put(t, n); err != nil {
 		return err
 	}
-	return t.Bucket(bucketDeliveries).Delete(keyDelivery(n, line, message))
+	bucket, key := t.Bucket(bucketDeliveries), keyDelivery(n, line, message)
+	d, err := decodeDelivery(key, bucket.Get(key))
+	if err != nil {
+		return err
+	}
+	if d.attempt != "" {
+		d.resent = append(d.resent, d.attempt)
+	}
+	if len(d.resent) == 0 {
+		return bucket.Delete(key)
+	}
+	return bucket.Put(key, encodeDelivery(&delivery{resent: d.resent}))
 }
 
 // Verify recounts the receipts of a sending and returns what is wrong, or "".

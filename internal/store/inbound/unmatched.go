@@ -85,7 +85,7 @@ func (s *Receipts) MatchReceipts(settled time.Time) (results []ReceiptResult, le
 	}
 	err = s.db.Update(func(t *db.Tx) error {
 		results, left = results[:0], len(all)
-		b := receiptTargets{t: t, header: s.sendings.Header, known: map[uint64]*receiptTarget{}}
+		b := s.targets(t)
 		for seq, one := range all {
 			if one.Key == "" && !one.ReceivedAt.Before(settled) {
 				continue
