@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"campaignd/test/natstest"
+
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 )
@@ -23,7 +25,7 @@ func (l leakChecked) Run() int {
 	if code != 0 {
 		return code
 	}
-	if err := goleak.Find(); err != nil {
+	if err := goleak.Find(natstest.LeftBehind()...); err != nil {
 		os.Stderr.WriteString("goroutines left behind: " + err.Error() + "\n")
 		return 1
 	}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"campaignd/test/natstest"
+
 	natsserver "github.com/nats-io/nats-server/v2/server"
 )
 
@@ -147,26 +149,11 @@ func TestTheServiceManagerIsToldWhatARunDoes(t *testing.T) {
 	m.await(n, "STOPPING=1")
 }
 
-// startNATS starts a server that ends with the test.
-func startNATS(t *testing.T, options *natsserver.Options) *natsserver.Server {
-	t.Helper()
-	s, err := natsserver.NewServer(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(10 * time.Second) {
-		t.Fatal("the NATS server doesn't start")
-	}
-	return s
-}
-
 // A commit that waits for NATS is no hang, and systemd shows who leads and who follows.
 func TestTheServiceManagerEndsAHubThatWaitsForNATS(t *testing.T) {
 	t.Parallel()
-	options := &natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoLog: true, NoSigs: true, JetStream: true, StoreDir: t.TempDir()}
-	nats := startNATS(t, options)
+	options := &natsserver.Options{}
+	nats := natstest.Start(t, options)
 	config := notifyConfig + fmt.Sprintf("[nats]\nservers = [%q]\nname = \"t\"\nreplicas = 1\n[standby]\nlease = \"1s\"\n", nats.ClientURL())
 	host, err := os.Hostname()
 	if err != nil {
@@ -192,16 +179,14 @@ func TestTheServiceManagerEndsAHubThatWaitsForNATS(t *testing.T) {
 		}
 	}
 	n = hub.await(n, "1 sending")
-	options.Port = nats.Addr().(*net.TCPAddr).Port
-	nats.Shutdown()
-	nats.WaitForShutdown()
+	natstest.Stop(nats)
 	n = hub.await(n, "STATUS=leads, not replicated: ")
 	for range 5 { // longer than the watchdog waits
 		n = hub.await(n, "WATCHDOG=1")
 	}
 	endStandby()
 	standby.await(0, "STOPPING=1")
-	startNATS(t, options)
+	natstest.Start(t, options)
 	n = hub.await(n, "STATUS=leads without a standby")
 	endHub()
 	hub.await(n, "STOPPING=1")

@@ -57,7 +57,6 @@ func TestDoctorBlamesNATSForStreamsThatAreNotMadeYet(t *testing.T) {
 	t.Parallel()
 	c := &testCluster{t: t, dir: t.TempDir()}
 	c.startServer(-1)
-	t.Cleanup(func() { c.server.Shutdown(); c.server.WaitForShutdown() })
 	ctx, cancel := context.WithCancel(t.Context())
 	hub := relay.NewHub(relay.HubOptions{Config: relay.Config{Servers: []string{c.server.ClientURL()}, Name: "t", Replicas: 1}, Records: slowRecords{ctx}})
 	ended := make(chan error, 1)

@@ -25,6 +25,7 @@ import (
 	"campaignd/internal/send/drivers"
 	"campaignd/internal/send/null"
 	"campaignd/internal/store"
+	"campaignd/test/natstest"
 	"campaignd/test/programs"
 )
 
@@ -49,7 +50,6 @@ func newTestCluster(t *testing.T, onUnknown, more string) *testCluster {
 	t.Helper()
 	c := &testCluster{t: t, dir: t.TempDir(), sent: map[string]int{}, batch: 64}
 	c.startServer(server.RANDOM_PORT)
-	t.Cleanup(func() { c.server.Shutdown(); c.server.WaitForShutdown() })
 	for path, text := range map[string]string{
 		"campaigns/7.json": `{"id":7,"applicationId":1,"title":"t","enabled":true,"channelTypes":["push"],"messageContent":[{"body":"hi {{name}}"}]}`,
 		"campaignd.toml": fmt.Sprintf(`state_dir = "%[1]s/var"
@@ -81,15 +81,7 @@ answer_wait = "5s"
 
 func (c *testCluster) startServer(port int) {
 	c.t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoLog: true, NoSigs: true, JetStream: true, StoreDir: filepath.Join(c.dir, "nats")})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
-		c.t.Fatal("the NATS server doesn't start")
-	}
-	c.server = s
+	c.server = natstest.Start(c.t, &server.Options{Port: port, StoreDir: filepath.Join(c.dir, "nats")})
 }
 
 func (c *testCluster) write(path, text string) {
@@ -277,8 +269,7 @@ func TestServerThatLosesEverythingStopsNothing(t *testing.T) {
 	c.drop(300)
 	c.until("some have arrived", func() bool { all, _ := c.attempts(); return all >= 50 })
 	port := c.server.Addr().(*net.TCPAddr).Port
-	c.server.Shutdown()
-	c.server.WaitForShutdown()
+	natstest.Stop(c.server)
 	if err := os.RemoveAll(filepath.Join(c.dir, "nats")); err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,9 @@ package daemon
 import (
 	"testing"
 
+	"campaignd/test/natstest"
+
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, natstest.LeftBehind()...) }

@@ -78,7 +78,6 @@ func newStandbyWorld(t *testing.T) *standbyWorld {
 	t.Helper()
 	w := &standbyWorld{testCluster: &testCluster{t: t, dir: t.TempDir()}}
 	w.startServer(-1)
-	t.Cleanup(func() { w.server.Shutdown(); w.server.WaitForShutdown() })
 	w.write("campaigns/7.json", `{"id":7,"applicationId":1,"title":"t","enabled":true,"channelTypes":["push"],"messageContent":[{"body":"hi"}]}`)
 	return w
 }

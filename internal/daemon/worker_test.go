@@ -18,24 +18,13 @@ import (
 	"campaignd/internal/api"
 	"campaignd/internal/config"
 	"campaignd/internal/send/drivers"
+	"campaignd/test/natstest"
 )
 
 // startNATS runs a NATS server with JetStream and returns its URL.
 func startNATS(t *testing.T) string {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true, JetStream: true, StoreDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() {
-		s.Shutdown()
-		s.WaitForShutdown()
-	})
-	if !s.ReadyForConnections(10 * time.Second) {
-		t.Fatal("the NATS server doesn't start")
-	}
-	return s.ClientURL()
+	return natstest.Start(t, &server.Options{}).ClientURL()
 }
 
 // workerConfig writes and loads a configuration without inboxes.

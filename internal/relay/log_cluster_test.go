@@ -7,7 +7,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
+
+	"campaignd/test/natstest"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -25,20 +26,8 @@ func TestThreeServersLoseALeader(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := server.NewServer(&server.Options{ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true,
-			JetStream: true, StoreDir: t.TempDir(), Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: port}, Routes: routes})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Start()
-		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-		servers = append(servers, s)
-	}
-	for _, s := range servers {
-		if !s.ReadyForConnections(10 * time.Second) {
-			t.Fatal("the NATS server doesn't start")
-		}
-		urls = append(urls, s.ClientURL())
+		s := natstest.Start(t, &server.Options{ServerName: fmt.Sprintf("n%d", i), Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: port}, Routes: routes})
+		servers, urls = append(servers, s), append(urls, s.ClientURL())
 	}
 	until(t, "the servers have a leader", func() bool {
 		for _, s := range servers {

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"campaignd/internal/store"
+	"campaignd/test/natstest"
 	"campaignd/test/programs"
 )
 
@@ -28,31 +29,17 @@ type natsServer struct {
 // startLogServer runs a server whose messages have at most payload bytes; 0: 1 MiB.
 func startLogServer(t testing.TB, payload int32) *natsServer {
 	t.Helper()
-	n := &natsServer{t: t, options: server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true,
-		JetStream: true, StoreDir: t.TempDir(), MaxPayload: payload}}
+	n := &natsServer{t: t, options: server.Options{MaxPayload: payload}}
 	n.start()
-	t.Cleanup(n.stop)
 	return n
 }
 
 func (n *natsServer) start() {
 	n.t.Helper()
-	options := n.options
-	s, err := server.NewServer(&options)
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
-		n.t.Fatal("the NATS server doesn't start")
-	}
-	n.s, n.options.Port = s, options.Port
+	n.s = natstest.Start(n.t, &n.options)
 }
 
-func (n *natsServer) stop() {
-	n.s.Shutdown()
-	n.s.WaitForShutdown()
-}
+func (n *natsServer) stop() { natstest.Stop(n.s) }
 
 func (n *natsServer) connect() *Conn {
 	n.t.Helper()

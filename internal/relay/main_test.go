@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"go.uber.org/goleak"
 
 	"campaignd/internal/store"
+	"campaignd/test/natstest"
 )
 
 // asFollower makes the test binary keep a copy at this path until it is killed, with the NATS
@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 	}
 	// A reader whose connection was closed while the client looked for another consumer ends within ten seconds.
 	client := "github.com/nats-io/nats.go/jetstream."
-	goleak.VerifyTestMain(m,
-		goleak.IgnoreAnyFunction(client+"(*orderedConsumer).reset"), goleak.IgnoreAnyFunction(client+"(*orderedSubscription).Stop"))
+	goleak.VerifyTestMain(m, append(natstest.LeftBehind(),
+		goleak.IgnoreAnyFunction(client+"(*orderedConsumer).reset"), goleak.IgnoreAnyFunction(client+"(*orderedSubscription).Stop"))...)
 }
 
 func followUntilKilled(path, url string) error {
@@ -48,22 +48,7 @@ func followUntilKilled(path, url string) error {
 // startServer runs a NATS server with JetStream in this process.
 func startServer(t *testing.T) *server.Server {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true,
-		JetStream: true, StoreDir: t.TempDir(), DontListen: false,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
-		t.Fatal("the NATS server doesn't start")
-	}
-	t.Cleanup(func() {
-		s.Shutdown()
-		s.WaitForShutdown()
-	})
-	return s
+	return natstest.Start(t, &server.Options{})
 }
 
 // connect returns a connection to s with its streams declared.

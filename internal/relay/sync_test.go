@@ -4,26 +4,15 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
+
+	"campaignd/test/natstest"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
 
 func TestServersThatDoNotSyncEveryWriteAreReported(t *testing.T) {
 	for _, always := range []bool{true, false} {
-		s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, HTTPHost: "127.0.0.1", HTTPPort: server.RANDOM_PORT,
-			NoLog: true, NoSigs: true, JetStream: true, StoreDir: t.TempDir(), SyncAlways: always})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Start()
-		t.Cleanup(func() {
-			s.Shutdown()
-			s.WaitForShutdown()
-		})
-		if !s.ReadyForConnections(10 * time.Second) {
-			t.Fatal("the NATS server doesn't start")
-		}
+		s := natstest.Start(t, &server.Options{HTTPHost: "127.0.0.1", HTTPPort: server.RANDOM_PORT, SyncAlways: always})
 		got := CheckSync(t.Context(), []string{fmt.Sprintf("http://%s", s.MonitorAddr())})
 		if always && len(got) > 0 {
 			t.Errorf("a server that syncs every write: got %q, want no problem", got)
