@@ -29,9 +29,8 @@ type part struct {
 	first    time.Duration // first sighting of this inode under this name
 	since    time.Duration // first sighting of its present state
 	seen     time.Duration // last sighting of its present state
-	probed   time.Duration // last lease request, or notYet
-	busy     bool          // open for writing at probed
-	openErr  error         // error of opening it at probed
+	busy     bool          // open for writing at the last lease request
+	openErr  error         // error of opening it then
 	deniedAt time.Duration // first time that permission was denied, or notYet
 	scanNo   uint64        // number of the last scan that saw it
 }
@@ -53,7 +52,7 @@ func (p *part) saw(st safeio.Stat, asked, answered time.Duration) bool {
 
 // changed restarts the part's quiet time.
 func (p *part) changed(now time.Duration) {
-	p.since, p.seen, p.probed, p.deniedAt = now, now, notYet, notYet
+	p.since, p.seen, p.deniedAt = now, now, notYet
 	p.busy, p.openErr = false, nil
 }
 

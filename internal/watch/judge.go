@@ -95,12 +95,7 @@ func (w *Watcher) hold(it *item, what step, now time.Duration) (step, time.Durat
 
 // held reports whether a part is open for writing or can't be opened.
 func held(it *item) bool {
-	for _, p := range it.parts {
-		if p.busy || p.openErr != nil && p.deniedAt == notYet {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(it.parts, func(p *part) bool { return p.busy || p.openErr != nil && p.deniedAt == notYet })
 }
 
 // probe opens the item's files for a lease. It returns false if a file differs from the one that
@@ -112,7 +107,7 @@ func (w *Watcher) probe(dir *safeio.Dir, it *item) bool {
 			continue
 		}
 		now := w.now()
-		p.probed, p.busy, p.openErr = now, false, nil
+		p.busy, p.openErr = false, nil
 		f, fi, err := dir.OpenRegular(p.file.Name)
 		switch {
 		case err == nil:

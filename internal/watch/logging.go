@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"maps"
 	"strconv"
 	"strings"
 )
@@ -44,11 +45,7 @@ func (w *Watcher) logName(file, what string) {
 
 // forgetLoggedNames forgets the logged names that the finished scan didn't see.
 func (w *Watcher) forgetLoggedNames() {
-	for file, look := range w.loggedNames {
-		if look != w.scans {
-			delete(w.loggedNames, file)
-		}
-	}
+	maps.DeleteFunc(w.loggedNames, func(_ string, scan uint64) bool { return scan != w.scans })
 	if len(w.loggedNames) < maxLoggedNames/2 {
 		w.logged.many = false
 	}

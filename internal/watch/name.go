@@ -176,22 +176,12 @@ func likeOptOuts(base string) bool {
 	return strings.HasPrefix(last, word) || edits(last, word, maxEdits) <= maxEdits
 }
 
-// cutEnding is strings.CutSuffix without regard to ASCII case. ending is in lower case.
+// cutEnding is strings.CutSuffix without regard to ASCII case. ending is ASCII.
 func cutEnding(s, ending string) (string, bool) {
-	at := len(s) - len(ending)
-	if at < 0 {
-		return s, false
+	if at := len(s) - len(ending); at >= 0 && strings.EqualFold(s[at:], ending) {
+		return s[:at], true
 	}
-	for i := range len(ending) {
-		c := s[at+i]
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		if c != ending[i] {
-			return s, false
-		}
-	}
-	return s[:at], true
+	return s, false
 }
 
 // badBase returns what is wrong with a base name, or "". A name without one, such as ".csv", is

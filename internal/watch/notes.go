@@ -75,7 +75,7 @@ func (w *Watcher) itemNote(it *item) Note {
 		until = w.rules.heldUntil(it)
 	case !it.single() && it.lacks() != 0 && !w.rules.incomplete(it) && len(it.near) == 0 && it.settledAt != notYet:
 		until, then = it.settledAt+w.rules.sidecarWait, "is taken without it"
-		if len(it.mayCome()) > 1 {
+		if len(it.partNames(it.lacks())) > 1 {
 			then = "is taken without them"
 		}
 	}
@@ -217,14 +217,7 @@ func swapped(a, b string) bool {
 
 // rightNames says under which name a near file would be a part of the drop.
 func rightNames(it *item, file string) string {
-	stands := nearShape(file) & it.lacks()
-	var names []string
-	if stands&missingLayout != 0 {
-		names = append(names, it.name.Base+".layout.json")
-	}
-	if stands&missingSidecar != 0 {
-		names = append(names, it.name.Base+".schedule.json")
-	}
+	names := it.partNames(nearShape(file) & it.lacks())
 	if len(names) == 0 {
 		return "compare the names letter by letter"
 	}
@@ -238,7 +231,7 @@ const mostSimilar = 5
 // another extension.
 func (w *Watcher) similarProblems(it *item) []campaign.Problem {
 	var names []string
-	for _, f := range w.similar(it) {
+	for _, f := range w.nearFiles(it, func(candidate) bool { return true }) {
 		if !slices.ContainsFunc(it.near, func(n File) bool { return n.Name == f.Name }) && len(names) < mostSimilar {
 			names = append(names, f.Name)
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -55,11 +56,7 @@ func (w *Watcher) observeOther(dir *safeio.Dir, file string, n Name) {
 
 // sweepOthers forgets the files that the finished scan didn't see.
 func (w *Watcher) sweepOthers() {
-	for file, o := range w.others {
-		if o.scan != w.scans {
-			delete(w.others, file)
-		}
-	}
+	maps.DeleteFunc(w.others, func(_ string, o *other) bool { return o.scan != w.scans })
 }
 
 // uploadUntil returns until when a temporary file makes the drop wait, and its name; zero if none does.
@@ -159,11 +156,7 @@ func (w *Watcher) nearMisses(it *item) []File {
 	return w.nearFiles(it, func(c candidate) bool { return c.stands&lacks != 0 && (c.item == nil || hasCSV) })
 }
 
-// similar returns files with a near name, whatever they stand for, for the report on what is missing.
-func (w *Watcher) similar(it *item) []File {
-	return w.nearFiles(it, func(candidate) bool { return true })
-}
-
+// nearFiles returns the wanted files with a near name, sorted by name.
 func (w *Watcher) nearFiles(it *item, wanted func(candidate) bool) []File {
 	if it.single() {
 		return nil

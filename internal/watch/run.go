@@ -213,10 +213,10 @@ func (w *Watcher) schedule() {
 }
 
 // setScanCounts records the result of a full scan.
-func (w *Watcher) setScanCounts(seen tally, began time.Duration) {
+func (w *Watcher) setScanCounts(seen tally) {
 	w.setCounts(func(c *Counts) {
 		c.Ignored, c.Foreign, c.BadNames, c.Untaken = seen.ignored, seen.foreign, seen.bad, seen.untaken
 		c.Missing, c.Err = false, cmp.Or(w.logged.list, w.logged.stat)
-		c.LookedAt, c.Took = time.Now(), w.now()-began
+		c.LookedAt = time.Now()
 	})
 }

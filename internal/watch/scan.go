@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"slices"
 	"time"
 
 	"campaignd/internal/campaign"
@@ -26,7 +27,6 @@ type tally struct {
 
 // scanAll looks at everything in the inbox.
 func (w *Watcher) scanAll() {
-	began := w.now()
 	dir, ok := w.open()
 	if !ok {
 		return
@@ -36,11 +36,8 @@ func (w *Watcher) scanAll() {
 	var seen tally
 	err := dir.Names(func(file string) { w.name(dir, file, &seen) })
 	w.logChange(&w.logged.stat, "look at the files of the inbox", seen.err)
-	if err != nil {
-		// Files that weren't listed may still be there, so nothing is forgotten.
-		w.logChange(&w.logged.list, "list inbox", err)
-	} else {
-		w.logChange(&w.logged.list, "list inbox", nil)
+	w.logChange(&w.logged.list, "list inbox", err)
+	if err == nil { // otherwise files that weren't listed may still be there
 		w.sweep()
 		w.sweepOthers()
 		w.forgetLoggedNames()
@@ -49,7 +46,7 @@ func (w *Watcher) scanAll() {
 		w.judge(dir, it)
 	}
 	w.handOverFound()
-	w.setScanCounts(seen, began)
+	w.setScanCounts(seen)
 }
 
 // scanNamed looks at the files named by events and at the items that are due. If the folder was
@@ -211,17 +208,12 @@ func (w *Watcher) sweep() {
 
 // drop removes the parts that are gone from an item, and the item with its last part.
 func (w *Watcher) drop(k key, it *item, gone func(*part) bool) {
-	kept := it.parts[:0]
 	for _, p := range it.parts {
 		if gone(p) {
 			it.changed(p.kind)
-			continue
 		}
-		kept = append(kept, p)
 	}
-	clear(it.parts[len(kept):])
-	it.parts = kept
-	if len(kept) == 0 {
+	if it.parts = slices.DeleteFunc(it.parts, gone); len(it.parts) == 0 {
 		delete(w.items, k)
 	}
 }

@@ -78,12 +78,7 @@ func (r rules) reason(it *item) string {
 		if it.count(KindCSV) == 0 {
 			missing = append(missing, it.name.Base+".csv")
 		}
-		if it.lacks()&r.needs(it)&missingLayout != 0 {
-			missing = append(missing, it.name.Base+".layout.json")
-		}
-		if it.lacks()&r.needs(it)&missingSidecar != 0 {
-			missing = append(missing, it.name.Base+".schedule.json")
-		}
+		missing = append(missing, it.partNames(it.lacks()&r.needs(it))...)
 	}
 	var all []string
 	if len(missing) > 0 {
@@ -108,18 +103,18 @@ func (r rules) reason(it *item) string {
 	case r.settledAt(it) > 0:
 		return "its files changed a moment ago"
 	case !it.single() && it.lacks() != 0:
-		return strings.Join(it.mayCome(), " and ") + " may still come"
+		return strings.Join(it.partNames(it.lacks()), " and ") + " may still come"
 	}
 	return "it is looked at again in a moment"
 }
 
-// mayCome returns the names of the parts that the drop has no file for.
-func (it *item) mayCome() []string {
+// partNames returns the right file names of the drop's parts in the set.
+func (it *item) partNames(parts missing) []string {
 	var names []string
-	if it.lacks()&missingLayout != 0 {
+	if parts&missingLayout != 0 {
 		names = append(names, it.name.Base+".layout.json")
 	}
-	if it.lacks()&missingSidecar != 0 {
+	if parts&missingSidecar != 0 {
 		names = append(names, it.name.Base+".schedule.json")
 	}
 	return names

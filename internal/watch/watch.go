@@ -127,16 +127,15 @@ const MaxNotes = 100
 
 // Counts holds the result of the last scan, for status and metrics.
 type Counts struct {
-	Pending  int           // drops and control files waiting for something
-	Ready    int           // drops and control files handed over and still there
-	Troubled int           // drops and control files refused or incomplete and still there
-	Ignored  int           // files ignored for good
-	Foreign  int           // files that belong to no drop
-	BadNames int           // files with a part's extension and an invalid base name
-	Untaken  int           // files not looked at yet because too many are pending
-	Missing  bool          // the inbox folder can't be opened; Err holds the cause
-	Err      string        // error that made the last scan incomplete, "" if none
-	Events   bool          // inotify works; without it only rescans notice files
-	LookedAt time.Time     // end of the last full scan
-	Took     time.Duration // how long it took
+	Pending  int       // drops and control files waiting for something
+	Ready    int       // drops and control files handed over and still there
+	Troubled int       // drops and control files refused or incomplete and still there
+	Ignored  int       // files ignored for good
+	Foreign  int       // files that belong to no drop
+	BadNames int       // files with a part's extension and an invalid base name
+	Untaken  int       // files not looked at yet because too many are pending
+	Missing  bool      // the inbox folder can't be opened; Err holds the cause
+	Err      string    // error that made the last scan incomplete, "" if none
+	Events   bool      // inotify works; without it only rescans notice files
+	LookedAt time.Time // end of the last full scan
 }
