@@ -2,11 +2,8 @@ package internal_test
 
 import (
 	"go/ast"
-	"go/parser"
 	"go/token"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -39,26 +36,17 @@ func errorCodes(t *testing.T) map[string]string {
 	others := []string{"opt-out", "sub-total", "encoding-csv", "e-mail"}
 	codes := map[string]string{}
 	for _, room := range []string{"intake", "watch", "plan", "contact"} {
-		err := filepath.WalkDir(room, func(path string, _ fs.DirEntry, err error) error {
-			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.Contains(path, "/gen/") {
-				return err
+		for path, file := range sources(t, token.NewFileSet(), room) {
+			if strings.Contains(path, "/gen/") {
+				continue
 			}
-			file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
-			if err != nil {
-				return err
-			}
-			ast.Inspect(file, func(n ast.Node) bool {
+			for n := range ast.Preorder(file) {
 				if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
 					if text, err := strconv.Unquote(lit.Value); err == nil && form.MatchString(text) && !slices.Contains(others, text) {
 						codes[text] = path
 					}
 				}
-				return true
-			})
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
+			}
 		}
 	}
 	return codes

@@ -2,7 +2,12 @@
 package internal_test
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -145,4 +150,46 @@ func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestLogsNameAnErrorErr holds every log line to one key for an error, so that a search finds all of them.
+func TestLogsNameAnErrorErr(t *testing.T) {
+	methods := []string{"Debug", "Info", "Warn", "Error", "Once", "With"}
+	files := token.NewFileSet()
+	for _, folder := range []string{".", "../cmd", "../test"} {
+		for _, file := range sources(t, files, folder) {
+			for n := range ast.Preorder(file) {
+				call, ok := n.(*ast.CallExpr)
+				if !ok {
+					continue
+				}
+				called, ok := call.Fun.(*ast.SelectorExpr)
+				if !ok || !slices.Contains(methods, called.Sel.Name) {
+					continue
+				}
+				for _, arg := range call.Args {
+					if key, ok := arg.(*ast.BasicLit); ok && key.Value == `"error"` {
+						t.Errorf(`%s: a log line has the key "error", want "err"`, files.Position(key.Pos()))
+					}
+				}
+			}
+		}
+	}
+}
+
+// sources returns the parsed files of a folder and of those below it, without tests, by path.
+func sources(t *testing.T, files *token.FileSet, folder string) map[string]*ast.File {
+	t.Helper()
+	all := map[string]*ast.File{}
+	err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		all[path], err = parser.ParseFile(files, path, nil, 0)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }

@@ -37,7 +37,7 @@ func (d *Daemon) Reload(_ context.Context, who string) error {
 		d.reloadFailed(problems.List[0].String())
 		d.log.Error("reload: the old configuration stays", "errors", problems.Count, "first", problems.List[0].String())
 		for _, p := range problems.List[1:] {
-			d.log.Error("reload: further error", "error", p.String())
+			d.log.Error("reload: further error", "err", p.String())
 		}
 		return &api.Error{Code: api.CodeInvalid, Message: "the configuration is invalid; the old one stays in force", Problems: problems.List}
 	}

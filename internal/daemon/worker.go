@@ -115,7 +115,7 @@ func (w *worker) openChannels(c *config.Config) ([]relay.WorkerDriver, error) {
 		return nil, errors.Join(problems...)
 	}
 	for _, err := range problems {
-		w.opts.Log.Warn("this worker can't send a channel", "error", err)
+		w.opts.Log.Warn("this worker can't send a channel", "err", err)
 	}
 	return list, nil
 }
@@ -155,7 +155,7 @@ func (w *worker) run(ctx context.Context, c *config.Config, channels []relay.Wor
 		stop()
 		<-ended
 		if err := closeChannels(channels); err != nil {
-			log.Warn("cannot close a channel's driver", "error", err)
+			log.Warn("cannot close a channel's driver", "err", err)
 		}
 		if next == nil {
 			log.Info("stopped")
@@ -187,7 +187,7 @@ func (w *worker) waitForReload(ctx context.Context, old *config.Config) (*config
 			}
 			return next, channels
 		}
-		w.opts.Log.Error("reload: the old configuration stays", "error", err)
+		w.opts.Log.Error("reload: the old configuration stays", "err", err)
 		w.opts.Notify("READY=1")
 	}
 }

@@ -67,7 +67,7 @@ func (d *delivery) track() func() {
 
 // refuse gives back a batch that can't be read.
 func (d *delivery) refuse(ctx context.Context, why error) {
-	d.channel.log.Error("a batch can't be read; it is given back", "batch", d.batch.ID.String(), "error", why)
+	d.channel.log.Error("a batch can't be read; it is given back", "batch", d.batch.ID.String(), "err", why)
 	if d.batch.ID != (BatchID{}) {
 		d.giveBack(ctx, nil)
 	}
@@ -101,12 +101,12 @@ func (d *delivery) claim() bool {
 	claim := Claim{Version: d.batch.Version, ID: d.batch.ID, Worker: w.id, Number: d.number}
 	reply, err := w.conn.nc.Request(w.conn.Names.Claim(d.batch.ID.Epoch), AppendClaim(nil, &claim), ClaimTimeout)
 	if err != nil {
-		d.channel.log.Debug("a claim got no reply; the batch is given back", "batch", d.batch.ID.String(), "error", err)
+		d.channel.log.Debug("a claim got no reply; the batch is given back", "batch", d.batch.ID.String(), "err", err)
 		return false
 	}
 	grant, err := DecodeGrant(reply.Data, w.conn.wire)
 	if err != nil || grant.ID != d.batch.ID {
-		d.channel.log.Warn("the reply to a claim can't be read; the batch is given back", "batch", d.batch.ID.String(), "error", err)
+		d.channel.log.Warn("the reply to a claim can't be read; the batch is given back", "batch", d.batch.ID.String(), "err", err)
 		return false
 	}
 	w.mu.Lock()
@@ -118,14 +118,14 @@ func (d *delivery) claim() bool {
 // acknowledge removes the batch from the queue.
 func (d *delivery) acknowledge() {
 	if err := d.msg.Ack(); err != nil {
-		d.channel.log.Debug("a batch could not be acknowledged", "batch", d.batch.ID.String(), "error", err)
+		d.channel.log.Debug("a batch could not be acknowledged", "batch", d.batch.ID.String(), "err", err)
 	}
 }
 
 // progress tells NATS that the batch is being worked on.
 func (d *delivery) progress() {
 	if err := d.msg.InProgress(); err != nil {
-		d.channel.log.Debug("no sign of progress", "batch", d.batch.ID.String(), "error", err)
+		d.channel.log.Debug("no sign of progress", "batch", d.batch.ID.String(), "err", err)
 	}
 }
 

@@ -191,7 +191,7 @@ func (h *Hub) setProblem(err error) {
 	switch {
 	case !fresh || !h.connected():
 	case err != nil:
-		h.log.Warn("nothing can be handed out to workers; trying again", "error", err)
+		h.log.Warn("nothing can be handed out to workers; trying again", "err", err)
 	default:
 		h.log.Info("batches can be handed out to workers")
 	}

@@ -107,7 +107,7 @@ func (r *answerReader) run(ctx context.Context) {
 				if err := r.take(ctx, m.Data(), meta.Sequence.Stream); err == nil {
 					break
 				} else if ctx.Err() == nil {
-					r.hub.log.Error("cannot record the answers of workers; trying again", "error", err)
+					r.hub.log.Error("cannot record the answers of workers; trying again", "err", err)
 				}
 				sleep(ctx, wait)
 			}

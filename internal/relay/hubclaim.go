@@ -61,7 +61,7 @@ func (h *Hub) decide(c *Claim) Grant {
 	b.mu.Unlock()
 	if b.hold {
 		if err := h.grants.add(c.ID, c.claimant()); err != nil {
-			h.log.Error("a batch can't be granted; its worker gives it back", "error", err)
+			h.log.Error("a batch can't be granted; its worker gives it back", "err", err)
 			return Grant{Version: c.Version, ID: c.ID, Decision: TryLater}
 		}
 	}

@@ -56,7 +56,7 @@ func (h *Hub) settleRest(ctx context.Context, settler Settler, waited time.Durat
 		}
 		n, err := settler.SettleRest(ctx, c.application, c.name)
 		if err != nil {
-			h.log.Error("cannot record what became of messages that an earlier hub handed out; trying again", "error", err)
+			h.log.Error("cannot record what became of messages that an earlier hub handed out; trying again", "err", err)
 			continue
 		}
 		h.log.Warn("no worker has answered for messages that an earlier hub handed out; on_unknown decides", "application", c.application,

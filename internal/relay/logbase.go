@@ -51,7 +51,7 @@ func (b *baseWriter) start(ctx context.Context) {
 		case errors.Is(err, errBaseTooEarly): // at once again
 			return
 		case ctx.Err() == nil && l.Err() == nil && !errors.Is(err, store.ErrBusy) && !errors.Is(err, errBaseStopped):
-			l.log.Error("cannot write a base of the store to the log; trying again", "error", err)
+			l.log.Error("cannot write a base of the store to the log; trying again", "err", err)
 		}
 		b.failed = time.Now()
 	}()
@@ -107,7 +107,7 @@ func (l *Log) writeBase(ctx context.Context, source LogSource) (at store.Positio
 		return b.at, errBaseStopped
 	}
 	if err := l.purge(ctx, b.from); err != nil && ctx.Err() == nil {
-		l.log.Warn("what a base of the store replaces stays in the log until the next one", "error", err)
+		l.log.Warn("what a base of the store replaces stays in the log until the next one", "err", err)
 	}
 	return b.at, nil
 }

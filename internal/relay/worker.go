@@ -146,7 +146,7 @@ func (w *Worker) renewRecord(ctx, run context.Context) {
 		err := w.announce(ctx)
 		if failed := err != nil && ctx.Err() == nil; failed != failing {
 			if failing = failed; failing {
-				w.log.Warn("the worker can't announce itself; trying again", "error", err)
+				w.log.Warn("the worker can't announce itself; trying again", "err", err)
 			} else {
 				w.log.Info("the worker is announced", "worker", w.id)
 			}
@@ -179,7 +179,7 @@ func (w *Worker) removeRecord() {
 	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
 	defer cancel()
 	if err := w.conn.DeleteWorker(ctx, w.id); err != nil {
-		w.log.Debug("the worker's record stays until it expires", "error", err)
+		w.log.Debug("the worker's record stays until it expires", "err", err)
 	}
 }
 
@@ -223,7 +223,7 @@ func (w *Worker) showLife(ctx context.Context) {
 		w.mu.Unlock()
 		for epoch, a := range epochs {
 			if err := w.conn.nc.Publish(w.conn.Names.Alive(epoch), AppendAlive(nil, a)); err != nil {
-				w.log.Debug("no sign of life", "error", err)
+				w.log.Debug("no sign of life", "err", err)
 			}
 		}
 	}
@@ -237,7 +237,7 @@ func (w *Worker) publish(ctx context.Context, a *Answers) {
 		_, err := w.conn.js.PublishMsg(once, msg, jetstream.WithMsgID(a.MessageID()), jetstream.WithRetryAttempts(0))
 		if err != nil && w.conn.Connected() { // the stream may be gone
 			if again := w.conn.Declare(once); again != nil {
-				w.log.Debug("streams can't be created", "error", again)
+				w.log.Debug("streams can't be created", "err", again)
 			}
 		}
 		cancel()
@@ -245,7 +245,7 @@ func (w *Worker) publish(ctx context.Context, a *Answers) {
 			return
 		}
 		if !sleep(ctx, wait) {
-			w.log.Error("answers could not be published: their messages will be unknown to the hub", "batch", a.ID.String(), "messages", len(a.List), "error", err)
+			w.log.Error("answers could not be published: their messages will be unknown to the hub", "batch", a.ID.String(), "messages", len(a.List), "err", err)
 			return
 		}
 	}

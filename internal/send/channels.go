@@ -168,7 +168,7 @@ func (chs *channels) slotMeter(application int64) *slotMeter {
 // closeDriver closes a driver that is no longer used.
 func (chs *channels) closeDriver(drv *driver) {
 	if err := drv.Close(); err != nil {
-		chs.log.Warn("cannot close a channel's driver", "error", err)
+		chs.log.Warn("cannot close a channel's driver", "err", err)
 	}
 }
 
@@ -186,7 +186,7 @@ func (chs *channels) countSlots() {
 		slot := g.Number(chs.now())
 		used, err := chs.store.AttemptsSince(id, g.Start(slot))
 		if err != nil {
-			chs.log.Error("can't count what the current slot has seen; nothing more goes out in it", "application", id, "error", err)
+			chs.log.Error("can't count what the current slot has seen; nothing more goes out in it", "application", id, "err", err)
 			used = uint64(g.Capacity)
 		}
 		chs.mu.Lock()

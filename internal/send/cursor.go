@@ -285,7 +285,7 @@ func (cur *sendingCursor) dropChunks(p *picker) {
 // sender continue.
 func (cur *sendingCursor) readFailed(p *picker, err error) {
 	if cur.readFailures == 0 {
-		p.log.Error("cannot read what is to be sent; trying again", "sending", string(cur.run.id), "error", err)
+		p.log.Error("cannot read what is to be sent; trying again", "sending", string(cur.run.id), "err", err)
 	}
 	cur.backingOff = true
 	if cur.failingSince.IsZero() {

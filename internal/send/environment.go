@@ -104,7 +104,7 @@ func (e *environment) persist(what string, fn func() error) {
 // storeFailed logs once that the store can't be written.
 func (e *environment) storeFailed(what string, err error) {
 	if e.storeDown.CompareAndSwap(false, true) {
-		e.log.Error("the store can't be written: nothing is sent until it can", "doing", what, "error", err, "todo", safeio.Advice(err))
+		e.log.Error("the store can't be written: nothing is sent until it can", "doing", what, "err", err, "todo", safeio.Advice(err))
 	}
 }
 
@@ -135,6 +135,6 @@ func (c *appChannel) optOut(m *Message, res *Result) {
 		return
 	}
 	if err := c.optedOut(c.application, c.name, m); err != nil {
-		c.log.Error("cannot add an opt-out to the list", "application", c.application, "channel", c.name, "error", err)
+		c.log.Error("cannot add an opt-out to the list", "application", c.application, "channel", c.name, "err", err)
 	}
 }

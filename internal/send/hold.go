@@ -59,7 +59,7 @@ func (rs *runs) holdMisconfigured(r *run, cause error) {
 func (rs *runs) tryHeld(id campaign.ID) {
 	state, ok, err := rs.revive(id, campaign.StateHeld)
 	if err != nil {
-		rs.log.Error("cannot try a held sending again", "sending", string(id), "error", err)
+		rs.log.Error("cannot try a held sending again", "sending", string(id), "err", err)
 		rs.mu.Lock()
 		rs.held[id] = time.Now().Add(rs.retryHold)
 		rs.mu.Unlock()
@@ -131,7 +131,7 @@ func (rs *runs) setBlocked(r *run, blocked bool) {
 	}
 	rs.tasks.run(func() {
 		if err := rs.store.SetBlocked(r.id, after, now); err != nil {
-			rs.log.Error("cannot record for how long a sending was blocked", "sending", string(r.id), "error", err)
+			rs.log.Error("cannot record for how long a sending was blocked", "sending", string(r.id), "err", err)
 		}
 		rs.leave(r)
 	})

@@ -33,7 +33,7 @@ func (rs *runs) load(r *run) {
 		rs.loadFailures[r.id] = n + 1
 		rs.mu.Unlock()
 		if n == 0 {
-			rs.log.Error("cannot load a sending; trying again", "sending", string(r.id), "error", err)
+			rs.log.Error("cannot load a sending; trying again", "sending", string(r.id), "err", err)
 		}
 		r.haltFor(min(time.Second<<min(n, 10), time.Minute))
 	}
@@ -210,7 +210,7 @@ func (rs *runs) replan(r *run, grid *plan.Grid) {
 		now := rs.now()
 		slices, err := rs.replanNow(r.id, *grid, now)
 		if err != nil {
-			rs.log.Error("cannot plan a sending again; trying again", "sending", string(r.id), "error", err)
+			rs.log.Error("cannot plan a sending again; trying again", "sending", string(r.id), "err", err)
 			r.haltFor(time.Second)
 		} else {
 			r.slices.Store(newSliceSnapshot(r.s, slices, nil, now)) // sliced: windows don't matter

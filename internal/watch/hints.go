@@ -53,7 +53,7 @@ func (w *Watcher) closeHints() {
 		return
 	}
 	if err := w.hints.close(); err != nil {
-		w.log.Debug("close watch", "inbox", w.opt.Path, "error", err)
+		w.log.Debug("close watch", "inbox", w.opt.Path, "err", err)
 	}
 	w.hints = nil
 }
@@ -93,7 +93,7 @@ func (w *Watcher) lost(err error, open bool) {
 		err = errClosed
 		w.closeHints()
 	}
-	w.log.Info("events were lost; scanning the whole inbox", "inbox", w.opt.Path, "error", err)
+	w.log.Info("events were lost; scanning the whole inbox", "inbox", w.opt.Path, "err", err)
 }
 
 func (w *Watcher) clearHints() {

@@ -21,7 +21,7 @@ func (w *Watcher) logChange(said *string, what string, err error) {
 	}
 	if why := innermost(err); why != *said {
 		*said = why
-		w.log.Warn(what, "inbox", w.opt.Path, "error", why)
+		w.log.Warn(what, "inbox", w.opt.Path, "err", why)
 	}
 }
 

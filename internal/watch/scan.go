@@ -113,7 +113,7 @@ func (w *Watcher) open() (*safeio.Dir, bool) {
 
 func (w *Watcher) close(dir *safeio.Dir) {
 	if err := dir.Close(); err != nil {
-		w.log.Debug("close inbox", "inbox", w.opt.Path, "error", err)
+		w.log.Debug("close inbox", "inbox", w.opt.Path, "err", err)
 	}
 }
 
