@@ -42,8 +42,9 @@ var may = map[string][]string{
 	"store/tables":    {"campaign", "store/db"},
 	"send":            {"display", "calendar", "campaign", "failpoint", "plan", "safeio"},
 	"send/drivers":    {"config"}, // and every driver
-	"send/httppost":   {"display", "send", "send/idle"},
+	"send/httppost":   {"display", "send", "send/idle", "send/tlsfault"},
 	"send/idle":       {},
+	"send/tlsfault":   {"display"},
 	// Tests alone import sheettest.
 	"plan/archive":               {"campaign", "display"},
 	"plan/spreadsheet":           {"campaign", "display", "plan/archive", "plan/csvfile"},
@@ -76,7 +77,7 @@ var may = map[string][]string{
 }
 
 // driverMay lists the rooms that a driver may import. A driver is a room send/<name> that send/drivers imports.
-var driverMay = []string{"campaign", "config", "contact", "display", "receipts", "source", "send", "send/httppost", "send/idle"}
+var driverMay = []string{"campaign", "config", "contact", "display", "receipts", "source", "send", "send/httppost", "send/idle", "send/tlsfault"}
 
 // modules says which room alone, with the rooms below it, may know a module.
 var modules = map[string]string{

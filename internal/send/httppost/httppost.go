@@ -17,19 +17,13 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
-	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
-	"campaignd/internal/display"
 	"campaignd/internal/send"
 )
 
@@ -155,61 +149,4 @@ func (c *Client) Close() {
 	if c.pool != nil {
 		c.pool.idle.End()
 	}
-}
-
-// Words are the parts of a verdict's text that differ between drivers.
-type Words struct {
-	Certificate string // what to do about its certificate
-	NoTLS       string // what to do where it doesn't speak TLS
-}
-
-// Unanswered returns the verdict on a Post with ctx that got no response.
-func (c *Client) Unanswered(ctx context.Context, f Failure, words Words) send.Result {
-	if f.Reach == Written {
-		return send.Result{Verdict: send.VerdictUnknown, Detail: "the request was written, but no answer came: " + c.describe(ctx, f)}
-	}
-	hold := func(detail string) send.Result {
-		return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Detail: detail}
-	}
-	if certificate, bad := errors.AsType[*tls.CertificateVerificationError](f.Err); bad {
-		return hold("the certificate of " + c.Host() + " is not valid: " + display.Clip(certificate.Err.Error(), maxText) + "; " + words.Certificate)
-	}
-	if _, plain := errors.AsType[tls.RecordHeaderError](f.Err); plain {
-		return hold(c.Host() + " doesn't speak TLS; " + words.NoTLS)
-	}
-	if f.Reach == NotReached {
-		return send.Result{Verdict: send.VerdictUnreachable, Detail: c.Host() + " can't be reached: " + c.describe(ctx, f)}
-	}
-	return send.Result{Verdict: send.VerdictRetry, Unwritten: true, Detail: "the request could not be written: " + c.describe(ctx, f)}
-}
-
-// maxText limits a text about an error, in bytes.
-const maxText = 200
-
-// describe describes the error of f, which ended a Post with ctx. It repeats neither the
-// receiver's text nor the URL, whose query may contain a secret.
-func (c *Client) describe(ctx context.Context, f Failure) string {
-	var dns *net.DNSError
-	var op *net.OpError
-	var errno syscall.Errno
-	of := ""
-	if errors.As(f.Err, &op) && op.Op == "proxyconnect" {
-		of = "the proxy, by this process's environment: "
-	}
-	switch {
-	case f.TimedOut:
-		return fmt.Sprintf("nothing within %v", c.timeout)
-	case ctx.Err() != nil:
-		return "the daemon stopped"
-	case errors.As(f.Err, &dns):
-		return of + "the host's name can't be resolved"
-	case errors.As(f.Err, &errno):
-		return of + errno.Error() // such as "connection refused", without the steps that led to it
-	case op != nil:
-		text := op.Op + ": " + op.Err.Error()
-		return strings.ToValidUTF8(text[:min(len(text), maxText)], "\ufffd")
-	case errors.Is(f.Err, io.EOF) || errors.Is(f.Err, io.ErrUnexpectedEOF):
-		return "the connection was closed"
-	}
-	return "the answer was not HTTP"
 }

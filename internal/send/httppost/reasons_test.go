@@ -30,7 +30,6 @@ func TestUnansweredNamesTheHost(t *testing.T) {
 	}{
 		"refused":     {Failure{Err: dial(syscall.ECONNREFUSED)}, "hooks.example:8443 can't be reached: connection refused"},
 		"no name":     {Failure{Err: &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host"}}}, "hooks.example:8443 can't be reached: the host's name can't be resolved"},
-		"proxy":       {Failure{Err: &net.OpError{Op: "proxyconnect", Net: "tcp", Err: dial(syscall.EHOSTUNREACH)}}, "hooks.example:8443 can't be reached: the proxy, by this process's environment: no route to host"},
 		"silent":      {Failure{Err: os.ErrDeadlineExceeded, TimedOut: true}, "hooks.example:8443 can't be reached: nothing within 30s"},
 		"half":        {Failure{Err: io.ErrUnexpectedEOF, Reach: PartlyWritten}, "the request could not be written: the connection was closed"},
 		"not decided": {Failure{Err: errors.New("odd"), Reach: Written}, "the request was written, but no answer came: the answer was not HTTP"},

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -31,7 +32,7 @@ func newTransport(connections int, timeout time.Duration, roots *x509.CertPool) 
 		},
 		Protocols: protocols, MaxIdleConns: connections, MaxIdleConnsPerHost: connections, IdleConnTimeout: idleLimit,
 		TLSHandshakeTimeout: timeout, MaxResponseHeaderBytes: headerLimit, DisableCompression: true,
-		TLSClientConfig: &tls.Config{RootCAs: roots},
+		TLSClientConfig: &tls.Config{RootCAs: roots}, OnProxyConnectResponse: onProxyConnect,
 	}
 }
 
@@ -136,9 +137,15 @@ func (c *Client) postViaTransport(ctx context.Context, fields []Field, body []by
 		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body))}
 	resp, err := c.tracer.RoundTrip(c.transport, req.WithContext(trace.attach(ctx)))
 	if err != nil {
-		return nil, nil, Failure{Err: err, Reach: trace.reach(), TimedOut: errors.Is(ctx.Err(), context.DeadlineExceeded)}
+		return nil, nil, Failure{Err: err, Reach: trace.reach(), TimedOut: errors.Is(ctx.Err(), context.DeadlineExceeded) || isTimeout(err)}
 	}
 	content, _ := readBody(resp)
 	_ = resp.Body.Close() // the status decides; an error here changes nothing
 	return resp, decode(resp.Header, content), Failure{}
+}
+
+// isTimeout reports whether one of the transport's own timeouts, which are as long as the request's, came first.
+func isTimeout(err error) bool {
+	n, ok := errors.AsType[net.Error](err)
+	return ok && n.Timeout() && !errors.Is(err, syscall.ETIMEDOUT) // the system's
 }

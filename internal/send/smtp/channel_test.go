@@ -2,7 +2,9 @@ package smtp
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"io"
 	"net"
 	"net/url"
@@ -214,7 +216,7 @@ func TestDeadIdleConnection(t *testing.T) {
 
 // Valid and invalid credentials, with and without TLS.
 func TestLogIn(t *testing.T) {
-	cert, roots := certificate(t)
+	cert, roots := sendtest.Certificate(t, nil)
 	for _, security := range []string{NoTLS, StartTLS, TLS} {
 		box := newTestServer(t, func(b *testServer) {
 			b.AllowInsecureAuth = security == NoTLS
@@ -260,10 +262,14 @@ func secured(t *testing.T, cert tls.Certificate) *testServer {
 
 // Each reason why a connection can't be secured has its own text.
 func TestConnectionCantBeSecured(t *testing.T) {
-	cert, roots := certificate(t)
+	cert, roots := sendtest.Certificate(t, nil)
 	offers := func(b *testServer) { b.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}} }
 	old := func(b *testServer) {
 		b.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
+	}
+	expired, expiredRoots := sendtest.Certificate(t, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
+	fails := func(cert tls.Certificate, auth tls.ClientAuthType) int {
+		return sendtest.FailsTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: auth}).Port
 	}
 	start := func(answers ...string) int {
 		return newScript(t, with(append([]string{"EHLO", "250-mail.example\r\n250 STARTTLS"}, answers...)...)).port
@@ -277,10 +283,14 @@ func TestConnectionCantBeSecured(t *testing.T) {
 		says     string
 	}{
 		{"STARTTLS missing", newTestServer(t, nil).port, StartTLS, nil, true, "no STARTTLS"},
-		{"nobody trusts it", newTestServer(t, offers).port, StartTLS, nil, true, " is not valid: x509: "},
-		{"nobody trusts it, TLS", secured(t, cert).port, TLS, nil, true, " is not valid: x509: "},
-		{"another name", newTestServer(t, offers).port, StartTLS, func(o *Options) { o.Host, o.Roots = "localhost", roots }, true, " is not valid: x509: "},
+		{"nobody trusts it", newTestServer(t, offers).port, StartTLS, nil, true, " is not valid: "},
+		{"nobody trusts it, TLS", secured(t, cert).port, TLS, nil, true, " is not valid: "},
+		{"another name", newTestServer(t, offers).port, StartTLS, func(o *Options) { o.Host, o.Roots = "localhost", roots }, true, " is not valid: "},
 		{"old TLS", newTestServer(t, old).port, StartTLS, func(o *Options) { o.Roots = roots }, true, "TLS 1.2"},
+		{"expired", fails(expired, tls.NoClientCert), TLS, func(o *Options) { o.Roots = expiredRoots }, true, "have it renewed"},
+		{"wants a client certificate", fails(cert, tls.RequireAnyClientCert), TLS, func(o *Options) { o.Roots = roots }, true, "asks for a client certificate"},
+		{"no certificate at all", sendtest.FailsTLS(t, &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("none") }}).Port,
+			TLS, nil, false, "tls: internal error"},
 		{"plain where TLS is asked for", newTestServer(t, nil).port, TLS, nil, true, "doesn't speak TLS"},
 		{"TLS where plain is asked for", secured(t, cert).port, NoTLS, func(o *Options) { o.Timeout = 300 * time.Millisecond }, false, ""},
 		{"STARTTLS refused for now", start("STARTTLS", "454 4.7.0 not now"), StartTLS, nil, false, "STARTTLS"},

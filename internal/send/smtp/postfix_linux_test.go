@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"campaignd/internal/send"
+	"campaignd/internal/send/sendtest"
 )
 
 // TestPostfix sends through a real mail server: Debian's postfix, in its own instance, which
@@ -132,7 +133,7 @@ func newPostfix(t *testing.T) *postfix {
 			}
 		}
 	}
-	cert, roots := certificate(t)
+	cert, roots := sendtest.Certificate(t, nil)
 	p.roots = roots
 	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
 	if err != nil {

@@ -161,41 +161,53 @@ func (r reply) describe() string {
 
 // meaning returns the meaning of the enhanced code (RFC 3463, 5248, 7505), "" if it isn't listed.
 func (r reply) meaning() string {
-	if r.enhanced == "" {
-		return ""
-	}
 	if r.enhanced == "5.4.5" {
 		return "a sending limit is reached"
 	}
-	return map[string]string{
-		"1.1":  "no such mailbox",
-		"1.2":  "no such domain",
-		"1.3":  "not a valid address",
-		"1.6":  "the mailbox has moved",
-		"1.7":  "the sender's address is not valid",
-		"1.8":  "the sender's address is not valid",
-		"1.10": "the domain takes no mail",
-		"2.1":  "the mailbox is not in use",
-		"2.2":  "the mailbox is full",
-		"2.3":  "the message is too long",
-		"3.4":  "the message is too long",
-		"3.1":  "the server's disk is full",
-		"3.2":  "the server takes no mail now",
-		"4.1":  "the next server can't be reached",
-		"4.3":  "the next server can't be reached",
-		"4.4":  "the next server can't be reached",
-		"4.2":  "the connection is bad",
-		"6.7":  "non-ASCII letters in the address",
-		"7.0":  "for security reasons",
-		"7.1":  "by its policy",
-		"7.8":  "user name or password is wrong",
-		"7.26": "the message isn't authenticated as required (SPF, DKIM)",
-		"7.27": "the message isn't authenticated as required (SPF, DKIM)",
-		"7.20": "the message isn't authenticated as required (SPF, DKIM)",
-		"7.23": "the message isn't authenticated as required (SPF, DKIM)",
-		"7.28": "too many messages",
-		"4.5":  "the server is busy, or a limit is reached",
-	}[r.enhanced[2:]]
+	_, detail, _ := strings.Cut(r.enhanced, ".")
+	switch detail {
+	case "1.1":
+		return "no such mailbox"
+	case "1.2":
+		return "no such domain"
+	case "1.3":
+		return "not a valid address"
+	case "1.6":
+		return "the mailbox has moved"
+	case "1.7", "1.8":
+		return "the sender's address is not valid"
+	case "1.10":
+		return "the domain takes no mail"
+	case "2.1":
+		return "the mailbox is not in use"
+	case "2.2":
+		return "the mailbox is full"
+	case "2.3", "3.4":
+		return "the message is too long"
+	case "3.1":
+		return "the server's disk is full"
+	case "3.2":
+		return "the server takes no mail now"
+	case "4.1", "4.3", "4.4":
+		return "the next server can't be reached"
+	case "4.2":
+		return "the connection is bad"
+	case "4.5":
+		return "the server is busy, or a limit is reached"
+	case "6.7":
+		return "non-ASCII letters in the address"
+	case "7.0":
+		return "for security reasons"
+	case "7.1":
+		return "by its policy"
+	case "7.8":
+		return "user name or password is wrong"
+	case "7.20", "7.23", "7.26", "7.27":
+		return "the message isn't authenticated as required (SPF, DKIM)"
+	case "7.28":
+		return "too many messages"
+	}
+	return ""
 }
 
 // redacted returns the reply's text without words that could be an address or a phone number, or have a part of

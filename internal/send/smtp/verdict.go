@@ -2,7 +2,6 @@ package smtp
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 	"syscall"
 
 	"campaignd/internal/send"
+	"campaignd/internal/send/tlsfault"
 )
 
 // connReusable reports whether the connection can be used again: the server refused within a
@@ -151,10 +151,6 @@ func (r *relayMonitor) denied(key string) bool {
 
 // classifyError returns the verdict on a failure without a reply.
 func (c *Channel) classifyError(ctx context.Context, f *failure) send.Result {
-	var (
-		certificate *tls.CertificateVerificationError
-		plain       tls.RecordHeaderError
-	)
 	hold := func(detail string) send.Result {
 		return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Detail: detail}
 	}
@@ -167,12 +163,8 @@ func (c *Channel) classifyError(ctx context.Context, f *failure) send.Result {
 		return hold("the mail server offers no login; check port and tls, or remove username")
 	case errors.Is(f.err, errNoMechanism):
 		return hold("the mail server offers no supported login (PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-1, CRAM-MD5)")
-	case errors.As(f.err, &certificate):
-		return hold("the certificate of " + c.addr + " is not valid: " + clip(certificate.Err.Error()) + "; have it fixed, or install its authority on this host")
-	case errors.As(f.err, &plain):
-		return hold(`the mail server doesn't speak TLS on this port; check port, and whether tls should be "starttls"`)
-	case f.step <= stepStartTLS && strings.Contains(f.err.Error(), "tls: "): // an alert has no type of its own
-		return hold("the mail server supports no common version of TLS; it must offer TLS 1.2")
+	case f.step < stepSender && c.tlsFault(f.err) != "":
+		return hold(c.tlsFault(f.err))
 	case f.step == stepAuth && !isNetworkError(f.err) && ctx.Err() == nil:
 		return hold("the login to the mail server was interrupted; check host, username and password_file")
 	}
@@ -181,6 +173,10 @@ func (c *Channel) classifyError(ctx context.Context, f *failure) send.Result {
 		res.Verdict, res.Unwritten = send.VerdictRetry, true
 	}
 	return res
+}
+
+func (c *Channel) tlsFault(err error) string {
+	return tlsfault.Describe(err, c.addr, "host", `check port, and whether tls should be "starttls"`)
 }
 
 // isNetworkError reports whether err comes from the connection, or from a peer that doesn't speak SMTP.
@@ -204,6 +200,8 @@ func (c *Channel) describeError(ctx context.Context, err error) string {
 		return "the connection was refused"
 	case errors.As(err, &p):
 		return "the answer was not SMTP"
+	case strings.Contains(err.Error(), "tls: "):
+		return clip(err.Error())
 	case errors.Is(err, errEndlessReply):
 		return "the answer is endless"
 	case errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &n) && n.Timeout():

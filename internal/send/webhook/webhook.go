@@ -137,8 +137,7 @@ func (c *Channel) sendOne(ctx context.Context, m *send.Message) send.Result {
 	}
 	resp, body, f := c.client.Post(ctx, fields, b.payload)
 	if f.Err != nil {
-		return c.client.Unanswered(ctx, f, httppost.Words{
-			Certificate: "have the certificate fixed, or install its authority on this host", NoTLS: "check the url's https and port"})
+		return c.client.Unanswered(ctx, f, httppost.Words{Key: "url", NoTLS: "check the url's https and port"})
 	}
 	return c.classify(resp, body, time.Now())
 }

@@ -144,8 +144,7 @@ func (c *Channel) post(ctx context.Context, m *send.Message, to recipient, templ
 	token := c.tokens.get()
 	resp, body, f := c.client.Post(ctx, []httppost.Field{{Name: "Authorization", Value: "Bearer " + token}}, request(m, to))
 	if f.Err != nil {
-		return c.client.Unanswered(ctx, f, httppost.Words{
-			Certificate: "check base_url, this host's clock and its certificate authorities", NoTLS: "check base_url"})
+		return c.client.Unanswered(ctx, f, httppost.Words{Key: "base_url", NoTLS: "check base_url"})
 	}
 	v := classify(resp.StatusCode, resp.Header, body, m.Attempt, time.Now())
 	if v.metaText != "" || v.trace != "" {
