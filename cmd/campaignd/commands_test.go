@@ -108,6 +108,7 @@ func TestWhatCommandsPrint(t *testing.T) {
 		{golden: "resend", args: []string{"resend", "42", "--failed", "--unknown"}},
 		{golden: "resend-dry", args: []string{"resend", "42", "--failed", "--dry-run"}},
 		{golden: "resend-json", args: []string{"resend", "42", "--failed", "--json"}},
+		{golden: "resend-nothing", args: []string{"resend", "42", "--unknown", "--undelivered"}},
 		{golden: "results", args: []string{"results", "42", "--outcome", "failed,unknown", "--outcome", "expired"}},
 		{golden: "results-lines", args: []string{"results", "42", "--outcome", "failed,unknown", "--json"}},
 		{golden: "suppress-add", args: []string{"suppress", "add", "1", "2", "--channel", "sms"}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -166,8 +167,11 @@ func (s *shop) ResumeChannel(_ context.Context, ch api.ChannelResume, _ string) 
 		{ApplicationID: 2, ChannelType: ch.ChannelType, From: api.ChannelOK}}, nil
 }
 
-func (s *shop) Resend(_ context.Context, id campaign.ID, _ []api.ResendOutcome, dryRun bool, _ string) (api.Resent, error) {
-	return api.Resent{ID: id, Name: "spring", Messages: 100, Failed: 80, Unknown: 20, DryRun: dryRun}, nil
+func (s *shop) Resend(_ context.Context, id campaign.ID, outcomes []api.ResendOutcome, dryRun bool, _ string) (api.Resent, error) {
+	if !slices.Contains(outcomes, api.ResendFailed) {
+		return api.Resent{ID: id, Name: "spring", DryRun: dryRun, Left: api.NotResent{Expired: 3}}, nil
+	}
+	return api.Resent{ID: id, Name: "spring", Messages: 101, Failed: 80, Unknown: 20, Skipped: 1, DryRun: dryRun, Left: api.NotResent{Failed: 2, Suppressed: 1}}, nil
 }
 
 func (s *shop) Results(_ context.Context, _ campaign.ID, f api.ResultsFilter, w io.Writer) error {

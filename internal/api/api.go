@@ -203,8 +203,23 @@ type Resent struct {
 	Failed      uint64         `json:"failed"`      // messages that had failed
 	Unknown     uint64         `json:"unknown"`     // messages whose outcome was unknown
 	Undelivered uint64         `json:"undelivered"` // sent messages that the provider couldn't deliver
-	Messages    uint64         `json:"messages"`
+	Skipped     uint64         `json:"skipped"`     // messages skipped after one of these
+	Messages    uint64         `json:"messages"`    // all of these
+	Left        NotResent      `json:"left"`
 	Slices      []Slice        `json:"slices,omitempty"`
+}
+
+// NotResent counts the messages that a resend leaves as they are. Those with a requested outcome are
+// left because their contact has opted out.
+type NotResent struct {
+	Failed      uint64 `json:"failed,omitempty"`
+	Unknown     uint64 `json:"unknown,omitempty"`
+	Undelivered uint64 `json:"undelivered,omitempty"`
+	Expired     uint64 `json:"expired,omitempty"`
+	Canceled    uint64 `json:"canceled,omitempty"`
+	Suppressed  uint64 `json:"suppressed,omitempty"`
+	Skipped     uint64 `json:"skipped,omitempty"`
+	Unfinished  uint64 `json:"unfinished,omitempty"` // without a final outcome: still to be sent
 }
 
 // Forgotten is the result of forgetting a contact.

@@ -38,8 +38,8 @@ func TestReopen(t *testing.T) {
 		if got := h.names(folders.Accepted); len(got) != 1 {
 			t.Errorf("accepted holds %v", got)
 		}
-		if n, _, err := h.store.Resend(s.ID, store.Resending{Outcomes: []campaign.Outcome{campaign.Failed}}); n != 2 || err != nil {
-			t.Fatal(n, err)
+		if resent, err := h.store.Resend(s.ID, store.Resending{Outcomes: []campaign.Outcome{campaign.Failed}}); resent.Moved.Final() != 2 || err != nil {
+			t.Fatal(resent, err)
 		}
 		closing()
 		h.updateFolders()

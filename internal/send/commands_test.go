@@ -273,8 +273,8 @@ func TestResend(t *testing.T) {
 		}), func(r *harness) { r.app.Channels[0].Rate = 1 })
 		id := r.accept(campaign.Sending{}, 20)
 		again := func() {
-			if n, _, err := r.store.Resend(id, store.Resending{Outcomes: []campaign.Outcome{campaign.Failed}}); n != 1 || err != nil {
-				t.Errorf("%d messages to send again, %v; want 1", n, err)
+			if resent, err := r.store.Resend(id, store.Resending{Outcomes: []campaign.Outcome{campaign.Failed}}); resent.Moved.Final() != 1 || err != nil {
+				t.Errorf("%d messages to send again, %v; want 1", resent.Moved.Final(), err)
 			}
 		}
 		time.Sleep(10 * time.Second)

@@ -268,48 +268,6 @@ func ofApplication(id int64) string {
 	return fmt.Sprintf(" in application %d", id)
 }
 
-// Resend implements control.Sendings.
-func (svc *Service) Resend(_ context.Context, id campaign.ID, outcomes []api.ResendOutcome, dryRun bool, who string) (api.Resent, error) {
-	s, _, before, err := svc.Store.Load(id)
-	if err != nil {
-		return api.Resent{}, noSending(id, err)
-	}
-	if !dryRun {
-		done, err := svc.Keeper.Reopen(id)
-		if err != nil {
-			return api.Resent{}, err
-		}
-		defer done()
-	}
-	resent := api.Resent{ID: id, Name: s.Name, State: s.State, DryRun: dryRun}
-	what := store.Resending{Undelivered: slices.Contains(outcomes, api.ResendUndelivered), DryRun: dryRun}
-	if slices.Contains(outcomes, api.ResendFailed) {
-		what.Outcomes, resent.Failed = append(what.Outcomes, campaign.Failed), before[campaign.Failed]
-	}
-	if slices.Contains(outcomes, api.ResendUnknown) {
-		what.Outcomes, resent.Unknown = append(what.Outcomes, campaign.Unknown), before[campaign.Unknown]
-	}
-	resent.Messages, resent.Undelivered, err = svc.Store.Resend(id, what)
-	if errors.Is(err, store.ErrState) {
-		return api.Resent{}, api.Conflictf("can't resend messages of sending %s: it is %s", id, s.State)
-	}
-	if err != nil {
-		return api.Resent{}, err
-	}
-	if dryRun {
-		return resent, nil
-	}
-	if err := svc.Store.Audit(store.AuditEntry{Who: who, Action: "resend", Sending: id}); err != nil {
-		return api.Resent{}, err
-	}
-	if after, err := svc.Store.Header(id); err == nil {
-		resent.State = after.State
-	}
-	svc.Keeper.Changed(id)
-	svc.Dispatcher.Kick()
-	return resent, nil
-}
-
 // Results implements control.Sendings.
 func (svc *Service) Results(_ context.Context, id campaign.ID, f api.ResultsFilter, w io.Writer) error {
 	s, err := svc.Store.Header(id)

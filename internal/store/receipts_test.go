@@ -274,9 +274,10 @@ func TestResendUndelivered(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dryRun := range []bool{true, false} {
-		count, undelivered, err := s.Resend(head.ID, Resending{Undelivered: true, DryRun: dryRun})
-		if err != nil || count != 2 || undelivered != 2 {
-			t.Errorf("dry run %t: %d messages, %d undelivered, %v, want 2 and 2", dryRun, count, undelivered, err)
+		resent, err := s.Resend(head.ID, Resending{Undelivered: true, DryRun: dryRun})
+		want := Resent{Moved: campaign.Counts{campaign.Sent: 2}, Left: campaign.Counts{campaign.Sent: 8}}
+		if diff := cmp.Diff(want, resent); diff != "" || err != nil {
+			t.Errorf("dry run %t: %v (-want +got):\n%s", dryRun, err, diff)
 		}
 	}
 	loaded, _, counts, err := s.Load(head.ID)
@@ -315,8 +316,8 @@ func TestRepeatedFailureAfterResend(t *testing.T) {
 	}
 	resend := func() {
 		t.Helper()
-		if count, _, err := s.Resend(head.ID, Resending{Undelivered: true}); count != 1 || err != nil {
-			t.Fatalf("%d messages are sent again, %v, want 1", count, err)
+		if resent, err := s.Resend(head.ID, Resending{Undelivered: true}); resent.Moved.Final() != 1 || err != nil {
+			t.Fatalf("%d messages are sent again, %v, want 1", resent.Moved.Final(), err)
 		}
 		commit(t, s, entry(head.ID, 1, 1, campaign.InFlight, 1))
 		commit(t, s, entry(head.ID, 1, 1, campaign.Sent, 1))

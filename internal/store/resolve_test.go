@@ -65,8 +65,8 @@ func TestReceiptOfUnknownMessage(t *testing.T) {
 			}
 			// The last unknown message and the skipped one after it, and the two that were skipped
 			// although their first message was accepted.
-			if count, _, err := s.Resend(head.ID, Resending{Outcomes: []campaign.Outcome{campaign.Unknown}}); count != 4 || err != nil {
-				t.Errorf("%d messages are sent again, %v, want 4", count, err)
+			if resent, err := s.Resend(head.ID, Resending{Outcomes: []campaign.Outcome{campaign.Unknown}}); resent.Moved.Final() != 4 || err != nil {
+				t.Errorf("%d messages are sent again, %v, want 4", resent.Moved.Final(), err)
 			}
 			if wrong := s.Verify(true); len(wrong) > 0 {
 				t.Errorf("the store is inconsistent: %v", wrong)
@@ -84,7 +84,7 @@ func TestResendKnowsReceipts(t *testing.T) {
 		t.Fatal(err)
 	}
 	commit(t, s, entry(head.ID, 0, 1, campaign.Unknown, 1))
-	if count, _, err := s.Resend(head.ID, Resending{Outcomes: []campaign.Outcome{campaign.Unknown}}); count != 0 || err != nil {
-		t.Errorf("%d messages are sent again, %v, want 0", count, err)
+	if resent, err := s.Resend(head.ID, Resending{Outcomes: []campaign.Outcome{campaign.Unknown}}); resent.Moved.Final() != 0 || err != nil {
+		t.Errorf("%d messages are sent again, %v, want 0", resent.Moved.Final(), err)
 	}
 }

@@ -190,8 +190,8 @@ func recoverOwn(s *Store, retry func(application int64, channelType string) bool
 
 // resend moves messages with one of the outcomes back to Pending, or counts them.
 func resend(s *Store, id campaign.ID, outcomes []campaign.Outcome, dryRun bool) (uint64, error) {
-	count, _, err := s.Resend(id, Resending{Outcomes: outcomes, DryRun: dryRun})
-	return count, err
+	resent, err := s.Resend(id, Resending{Outcomes: outcomes, DryRun: dryRun})
+	return resent.Moved.Final(), err
 }
 
 func wantCounts(t testing.TB, s *Store, id campaign.ID, want map[campaign.Outcome]uint64) {

@@ -51,6 +51,15 @@ func Open(file *db.DB) (*Table, error) {
 // OptedOut implements send.Store: it reports whether the contact has opted out of the
 // application's channel, or of all its channels, or was forgotten.
 func (o *Table) OptedOut(application int64, channelType string, contactCode []byte) (bool, error) {
+	return o.optedOut(application, channelType, contactCode, o.db.Lookup)
+}
+
+// OptedOutIn is OptedOut within a transaction.
+func (o *Table) OptedOutIn(t *db.Tx, application int64, channelType string, contactCode []byte) (bool, error) {
+	return o.optedOut(application, channelType, contactCode, func(fn func(*db.Tx) error) error { return fn(t) })
+}
+
+func (o *Table) optedOut(application int64, channelType string, contactCode []byte, in func(func(*db.Tx) error) error) (bool, error) {
 	if len(contactCode) == 0 {
 		return true, nil // of a row whose contact was forgotten
 	}
@@ -76,7 +85,7 @@ func (o *Table) OptedOut(application int64, channelType string, contactCode []by
 		return false, nil
 	}
 	found := false
-	err := o.db.Lookup(func(t *db.Tx) (err error) {
+	err := in(func(t *db.Tx) (err error) {
 		b := t.Existing(bucketOptOuts)
 		for _, contact := range contacts[:len(rules)] {
 			if own && !found {
