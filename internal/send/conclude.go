@@ -85,7 +85,8 @@ func (rs *runs) conclude(r *run) {
 		if pause > 0 {
 			rs.deferred[r.id] = deferral{mono: time.Now().Add(pause), wait: r.preparing.Load()}
 		} else if !rest.IsZero() {
-			rs.deferred[r.id] = deferral{wall: rest, wait: r.wait(), expiry: r.expiresAt(rs.now())}
+			w := r.wait()
+			rs.deferred[r.id] = deferral{wall: rest, wait: w, expiry: r.expiresDuring(w, rs.now())}
 		}
 		rs.mu.Unlock()
 		close(r.concluded)

@@ -46,7 +46,7 @@ func (rs *runs) wait(id campaign.ID) *Wait {
 		if w == nil {
 			w = rs.retryWait(id, r.quietUntil())
 		}
-		return w.before(r.expiresAt(rs.now()))
+		return w.before(r.expiresDuring(w, rs.now()))
 	case known:
 		w := rest.wait
 		if w == nil {
@@ -55,13 +55,14 @@ func (rs *runs) wait(id campaign.ID) *Wait {
 		return w.before(rest.expiry)
 	}
 	if w := rs.storedWait(id); w != nil {
-		return w.before(rs.storedExpiry(id))
+		return w.before(rs.storedExpiry(id, w.Until))
 	}
 	return nil
 }
 
-// storedExpiry returns when the messages of a sending in the store expire, zero if that isn't known.
-func (rs *runs) storedExpiry(id campaign.ID) time.Time {
+// storedExpiry returns when the messages of a sending in the store expire if it is blocked until then as
+// it is now, zero if that isn't known.
+func (rs *runs) storedExpiry(id campaign.ID, until time.Time) time.Time {
 	s, slices, _, err := rs.store.Load(id)
 	if err != nil {
 		return time.Time{}
@@ -70,6 +71,7 @@ func (rs *runs) storedExpiry(id campaign.ID) time.Time {
 	if app == nil {
 		return time.Time{}
 	}
+	s.SetBlocked(false, until)
 	return newSliceSnapshot(s, slices, app.Windows, time.Time{}).expiry
 }
 
@@ -188,6 +190,15 @@ func (cur *sendingCursor) forgetFailure() {
 func (r *run) expired(now time.Time) bool {
 	at := r.expiresAt(now)
 	return !at.IsZero() && !now.Before(at)
+}
+
+// expiresDuring returns when everything unsent of the run expires if it waits as w says. A wait for a rule
+// of our own delays that.
+func (r *run) expiresDuring(w *Wait, now time.Time) time.Time {
+	if w != nil && w.Until.After(now) {
+		now = w.Until
+	}
+	return r.expiresAt(now)
 }
 
 // expiresAt returns when everything unsent of the run expires, as far as is known at now; zero: never.

@@ -282,6 +282,33 @@ func TestWaitEndsWhenMessagesExpire(t *testing.T) {
 	}
 }
 
+// A wait for daily_contacts doesn't count towards max_lateness, so nothing expires during it.
+func TestWaitForQuotaOutlastsMaxLateness(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		r := newHarness(t, func(r *harness) { r.app.Channels[0].Concurrency = 1 }, answering(func(m *Message) Result {
+			if left := begin.Add(20 * time.Hour).Sub(time.Now()); m.ContactCode == "34600000001" && left > 0 {
+				return Result{Verdict: VerdictHold, Hold: HoldChannel, OwnRule: true, Detail: "daily_contacts is reached", RetryAfter: left}
+			}
+			return Result{Verdict: VerdictSent}
+		}))
+		id := r.accept(campaign.Sending{MaxLateness: 2 * time.Hour}, 3)
+		opens := r.now().Add(20 * time.Hour)
+		for _, at := range []time.Duration{3 * time.Second, time.Hour, 10 * time.Hour} { // loaded, and perhaps unloaded
+			time.Sleep(begin.Add(at).Sub(time.Now()))
+			w, ok := r.Wait(id)
+			if !ok || !strings.HasSuffix(w.Reason, "daily_contacts is reached") {
+				t.Errorf("after %s: it waits for %q; want daily_contacts, and not that messages expire", at, w.Reason)
+			}
+			if early := opens.Sub(w.Until); early < 0 || early > time.Second {
+				t.Errorf("after %s: until %s; want %s", at, w.Until, opens)
+			}
+		}
+		time.Sleep(24 * time.Hour)
+		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 3)
+	})
+}
+
 // After a restart the retries are read from the store, where nothing says whose channel they are.
 func TestWaitOfARetryOutlivesARestart(t *testing.T) {
 	for name, channels := range map[string][]string{"one channel": {"c"}, "two channels": {"c", "d"}} {
