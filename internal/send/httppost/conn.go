@@ -9,6 +9,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"campaignd/internal/send/idle"
 )
 
 // keptConn is one kept connection to the receiver. It writes a request, then reads
@@ -27,6 +29,9 @@ type countingConn struct {
 	net.Conn
 	written int64
 }
+
+// Read implements io.Reader.
+func (c *countingConn) Read(p []byte) (int, error) { return idle.Read(c.Conn, p) }
 
 // Write implements io.Writer.
 func (c *countingConn) Write(p []byte) (int, error) {

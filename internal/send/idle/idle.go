@@ -1,5 +1,6 @@
 // Package idle keeps connections between messages. The drivers that speak to one server share it. It
-// makes no connections and bounds only their age: the number of its callers bounds their number.
+// makes no connections and bounds only their age: the number of its callers bounds their number. Read is
+// for the answers of these servers.
 package idle
 
 import (

@@ -15,6 +15,7 @@ import (
 	"github.com/wneessen/go-mail/smtp"
 
 	"campaignd/internal/send"
+	"campaignd/internal/send/idle"
 )
 
 // step is a step of the dialogue with the server (RFC 5321, 3).
@@ -68,7 +69,7 @@ func (w *trackedConn) Read(p []byte) (int, error) {
 	if w.received.Load() >= replyLimit {
 		return 0, errEndlessReply
 	}
-	n, err := w.Conn.Read(p)
+	n, err := idle.Read(w.Conn, p)
 	w.received.Add(int64(n))
 	return n, err
 }
