@@ -292,4 +292,5 @@ func (b *circuitBreaker) status(s *ChannelStatus, now time.Time) {
 		s.State, s.Reason, s.Since = ChannelTrouble, b.lastFailure, b.failedSince.UTC().Round(0)
 	}
 	s.Held = s.State == ChannelHeld
+	s.OwnRule = s.Held && b.ownRule
 }

@@ -80,6 +80,7 @@ type ChannelStatus struct {
 
 	State     ChannelState
 	Held      bool      // State is ChannelHeld
+	OwnRule   bool      // it is held by a rule of ours, such as daily_contacts, which ends by itself
 	Reason    string    // why State isn't ChannelOK
 	Since     time.Time // since when
 	RetryAt   time.Time // when one message will be tried, and nothing before; zero if it is under way or nothing prevents others

@@ -2,11 +2,15 @@ package service
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"campaignd/internal/api"
+	"campaignd/internal/campaign"
+	"campaignd/internal/send"
 )
 
 // The doctor called the store ok while its disk was full and nothing could be sent.
@@ -37,5 +41,60 @@ func TestDoctorNamesAStoreThatCannotBeWritten(t *testing.T) {
 				t.Errorf("advice is %q, want %q in it", got[0].Advice, c.advice)
 			}
 		})
+	}
+}
+
+// The doctor advised to resume channels that nothing held back, and to fix a limit that ends by itself.
+func TestDoctorAdvisesOnChannels(t *testing.T) {
+	retry := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		channel send.ChannelStatus
+		level   api.Level
+		advice  string
+	}{
+		"held":              {channel: send.ChannelStatus{State: send.ChannelHeld, RetryAt: retry}, level: api.LevelFail, advice: "fix the cause, then run: campaignd resume --channel c --application 1"},
+		"held by our rule":  {channel: send.ChannelStatus{State: send.ChannelHeld, RetryAt: retry, OwnRule: true}, level: api.LevelWarn, advice: "it continues by itself"},
+		"in trouble":        {channel: send.ChannelStatus{State: send.ChannelTrouble, RetryAt: retry}, level: api.LevelWarn, advice: "to try immediately, run: campaignd resume --channel c --application 1"},
+		"no answer so far":  {channel: send.ChannelStatus{State: send.ChannelTrouble}, level: api.LevelWarn, advice: "its messages are still tried"},
+		"no worker running": {channel: send.ChannelStatus{State: send.ChannelTrouble, WaitsForWorkers: true}, level: api.LevelWarn, advice: "campaignd workers"},
+		"ok":                {channel: send.ChannelStatus{State: send.ChannelOK}, level: api.LevelOK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.channel.Name, c.channel.Application = "c", 1
+			got := channelFinding(c.channel)
+			if got.Level != c.level {
+				t.Errorf("level is %q, want %q", got.Level, c.level)
+			}
+			if !strings.Contains(got.Advice, c.advice) {
+				t.Errorf("advice is %q, want %q in it", got.Advice, c.advice)
+			}
+		})
+	}
+}
+
+// The doctor found no problem while a sending waited for a person.
+func TestDoctorNamesHeldSendings(t *testing.T) {
+	retry := func(id campaign.ID) (at time.Time) {
+		if id == "20300101-000002" {
+			at = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+		}
+		return at
+	}
+	held := []*campaign.Sending{{ID: "20300101-000001", Reason: "20 equal refusals"}, {ID: "20300101-000002", Reason: "the template is paused"}}
+	for i, want := range []api.Finding{
+		{Level: api.LevelFail, Message: "20300101-000001 is held: 20 equal refusals", Advice: "fix the cause, then run: campaignd resume 20300101-000001"},
+		{Level: api.LevelWarn, Message: "20300101-000002 is held: the template is paused", Advice: "it is tried again automatically; to try immediately, run: campaignd resume 20300101-000002"},
+	} {
+		want.Check = "sendings"
+		if got := heldFindings(held, retry)[i]; got != want {
+			t.Errorf("finding %d is %+v, want %+v", i, got, want)
+		}
+	}
+	many := heldFindings(slices.Repeat(held, 3), retry)
+	if len(many) != 1 {
+		t.Fatalf("%d findings for 6 sendings, want 1: %v", len(many), many)
+	}
+	if want := "6 sendings are held, such as 20300101-000001: 20 equal refusals"; many[0].Message != want {
+		t.Errorf("message is %q, want %q", many[0].Message, want)
 	}
 }

@@ -20,7 +20,6 @@ import (
 	"campaignd/internal/display"
 	"campaignd/internal/folders"
 	"campaignd/internal/safeio"
-	"campaignd/internal/send"
 	"campaignd/internal/store"
 )
 
@@ -230,6 +229,11 @@ func (svc *Service) Doctor(ctx context.Context, deep bool) ([]api.Finding, error
 	for _, channel := range svc.Dispatcher.Channels() {
 		list = append(list, channelFinding(channel))
 	}
+	held, err := svc.Store.Sendings(store.Filter{States: []campaign.State{campaign.StateHeld}})
+	if err != nil {
+		return nil, err
+	}
+	list = append(list, heldFindings(held, svc.Dispatcher.HeldUntil)...)
 	if svc.Cluster != nil {
 		list = append(list, svc.Cluster.ClusterFindings(ctx)...)
 	}
@@ -244,24 +248,6 @@ func (svc *Service) Doctor(ctx context.Context, deep bool) ([]api.Finding, error
 		add("clock", api.LevelOK, "no sending was received in the future", "")
 	}
 	return list, nil
-}
-
-// channelFinding reports a channel's state with advice.
-func channelFinding(ch send.ChannelStatus) api.Finding {
-	f := api.Finding{Check: "channel", Level: api.LevelOK, Message: fmt.Sprintf("%s of application %d is ok", ch.Name, ch.Application)}
-	if ch.State == send.ChannelOK {
-		return f
-	}
-	resume := fmt.Sprintf("campaignd resume --channel %s --application %d", ch.Name, ch.Application)
-	f.Level, f.Message = api.LevelWarn, fmt.Sprintf("%s of application %d is %s: %s", ch.Name, ch.Application, ch.State.Describe(), ch.Reason)
-	f.Advice = "it is tried again automatically; to try immediately, run: " + resume
-	if ch.State == send.ChannelHeld {
-		f.Level, f.Advice = api.LevelFail, "fix the cause, then run: "+resume
-	}
-	if ch.WaitsForWorkers {
-		f.Advice = "it goes on by itself; campaignd workers lists the workers that run"
-	}
-	return f
 }
 
 // Audit implements control.Upkeep.
