@@ -133,7 +133,7 @@ func (b *circuitBreaker) hold(now time.Time, res *Result, again time.Duration) b
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.resetCounts()
-	fresh := b.open(ChannelHeld, now, now.Add(again), res.Detail)
+	fresh := b.open(ChannelHeld, now, now.Add(again), quoted(res.Detail, res.Said))
 	b.ownRule = res.OwnRule
 	return fresh
 }

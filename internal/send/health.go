@@ -66,7 +66,7 @@ func (h *channelHealth) react(b *batch) {
 			h.throttled(now, res)
 		case VerdictHold:
 			if res.Hold == HoldSending {
-				h.runs.hold(cur.run, res.Detail, cmp.Or(res.RetryAfter, h.retryHold))
+				h.runs.hold(cur.run, quoted(res.Detail, res.Said), cmp.Or(res.RetryAfter, h.retryHold))
 				h.succeeded()
 			} else {
 				h.holdChannel(now, res)
@@ -122,7 +122,7 @@ func (h *channelHealth) holdChannel(now time.Time, res *Result) {
 		if res.OwnRule {
 			message = "channel held by a limit of its configuration; it continues by itself"
 		}
-		h.log.Warn(message, "application", h.application, "channel", h.name, "reason", res.Detail, "next", again.String())
+		h.log.Warn(message, "application", h.application, "channel", h.name, "reason", quoted(res.Detail, res.Said), "next", again.String())
 	}
 }
 

@@ -194,6 +194,20 @@ func TestReasonOfAThrottleQuotesTheServer(t *testing.T) {
 	})
 }
 
+func TestReasonOfAHoldQuotesTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHarness(t, answering(func(*Message) Result {
+			return Result{Verdict: VerdictHold, Hold: HoldChannel, Code: "403", Detail: "the receiver answered 403 Forbidden", Said: "plan has expired"}
+		}))
+		r.accept(campaign.Sending{}, 1)
+		time.Sleep(time.Second)
+		const want = `the receiver answered 403 Forbidden (it says "plan has expired")`
+		if s := r.Channels()[0]; s.Reason != want {
+			t.Errorf("the channel's reason is %q; want %q", s.Reason, want)
+		}
+	})
+}
+
 func TestMissingEndpointDoesNotBurnTheList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newHarness(t, until(3*time.Second, Result{Verdict: VerdictNoEndpoint, Code: "404", Detail: "not found"}))

@@ -76,7 +76,7 @@ func (c *Channel) Batch() int { return maxBatch }
 // Send implements send.Channel. It ignores ctx once it has started, because a batch takes moments.
 func (c *Channel) Send(ctx context.Context, msgs []*send.Message, results []send.Result) {
 	if ctx.Err() != nil {
-		fillResults(results, send.Result{Verdict: send.VerdictRetry, Detail: "stopped before the line was written"})
+		fillResults(results, send.Result{Verdict: send.VerdictUnreachable, Detail: "stopped before the line was written"})
 		return
 	}
 	e := c.encoders.Get().(*encoder)

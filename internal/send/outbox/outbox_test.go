@@ -53,7 +53,7 @@ func TestConformance(t *testing.T) {
 		Count: func() int { return len(lines(t, path)) },
 		Cases: map[sendtest.Case]sendtest.Want{
 			sendtest.Success:  {Verdict: send.VerdictSent},
-			sendtest.Canceled: {Verdict: send.VerdictRetry},
+			sendtest.Canceled: {Verdict: send.VerdictUnreachable},
 		},
 	})
 }

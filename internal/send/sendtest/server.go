@@ -251,7 +251,7 @@ func (d Driver) one(t *testing.T, what Case, want Want) {
 	}
 	res := once(t, ctx, c, m)
 	check(t, res, want)
-	for _, text := range []string{res.Detail, res.Code} {
+	for _, text := range []string{res.Detail, res.Code, res.Said} {
 		if strings.Contains(text, "34666111222") || d.Contact != "" && strings.Contains(text, d.Contact) {
 			t.Errorf("the result contains contact data: %q", text)
 		}

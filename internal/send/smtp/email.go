@@ -123,7 +123,7 @@ func (cp *composer) sender(from string) (*mail.Address, error) {
 }
 
 // errUnsigned is returned when the key can't sign. It can't sign any message then.
-var errUnsigned = errors.New("messages can't be signed: check dkim_key_file")
+var errUnsigned = errors.New("messages can't be signed: check dkim_key_file, then reload")
 
 // compose returns the email for m, whose data is in b. An error other than errUnsigned is permanent; it
 // contains no contact data.

@@ -91,7 +91,7 @@ func (c *Channel) classifyRefusal(e *email, f *failure, r reply) send.Result {
 	case r.enhanced == "5.4.5":
 		return hold("more messages today", "wait for the next day, or have the server's limit raised")
 	case f.step == stepAuth || r.code == 535 || r.enhanced == "5.7.8":
-		return hold("the credentials", "check username and password_file")
+		return hold("the credentials", "check username and password_file, then reload")
 	case r.code == 530 || r.enhanced == "5.7.57":
 		return hold("us without a login", "set username and password_file, and tls as it requires")
 	case f.step < stepSender:

@@ -33,7 +33,7 @@ func TestDocsOfStatuses(t *testing.T) {
 		for _, text := range regexp.MustCompile(`\b\d{3}\b`).FindAllString(cells[1], -1) {
 			statuses++
 			code, _ := strconv.Atoi(text)
-			got := (&Channel{}).classify(&http.Response{StatusCode: code, Header: http.Header{}}, nil, time.Now())
+			got := classify(&http.Response{StatusCode: code, Header: http.Header{}}, nil, time.Now())
 			if want := reactions[got.Verdict]; !strings.Contains(cells[2], want) {
 				t.Errorf("status %d: the page says %q; want it to say %q", code, cells[2], want)
 			}

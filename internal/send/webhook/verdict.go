@@ -15,7 +15,7 @@ import (
 
 // classify returns the verdict on a response, by its status (docs/contract.md 8; RFC 9110, 15; 429:
 // RFC 6585, 4).
-func (c *Channel) classify(resp *http.Response, body []byte, now time.Time) send.Result {
+func classify(resp *http.Response, body []byte, now time.Time) send.Result {
 	code := resp.StatusCode
 	if code >= 200 && code < 300 {
 		return send.Result{Verdict: send.VerdictSent, ProviderID: providerID(resp.Header, body)}
@@ -73,8 +73,10 @@ func remedy(resp *http.Response) string {
 		return ": it takes no POST there; check the channel's url"
 	case code == http.StatusUnsupportedMediaType:
 		return ": it takes no JSON there; check the channel's url and headers"
+	case code == http.StatusProxyAuthRequired:
+		return ": a proxy on the way wants a login; check HTTP_PROXY in this process's environment, or have the receiver's proxy fixed"
 	}
-	return "; check the channel's headers and secret_file"
+	return "; check the channel's headers and secret_file, then reload"
 }
 
 func describeStatus(code int) string {

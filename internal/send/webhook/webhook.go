@@ -3,8 +3,8 @@
 // secret is configured, a Standard Webhooks signature.
 //
 // It makes exactly one request per attempt, over kept connections (package httppost), and
-// follows no redirect. The status decides the verdict; only an id is read from the
-// body, and nothing from it is logged.
+// follows no redirect. The status decides the verdict. Of the body only an id is used,
+// and of a refusal's what it says, without contact data (see said).
 //
 // How it fails: until the whole request was written, the message was certainly not
 // sent; without a status after that, the outcome is unknown. A failure that every
@@ -15,9 +15,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,8 +49,9 @@ type Options struct {
 
 // Channel is the driver. It implements send.Channel.
 type Channel struct {
-	signer  *standardwebhooks.Webhook // nil: unsigned
+	sign    func(key string, at time.Time, payload []byte) (string, error) // nil: unsigned
 	client  *httppost.Client
+	private string    // URL and headers, which may contain secrets
 	buffers sync.Pool // *buffers
 }
 
@@ -66,10 +70,13 @@ func New(o Options) (*Channel, error) {
 	}
 	c := &Channel{buffers: sync.Pool{New: func() any { return new(buffers) }}}
 	if o.Secret != "" {
-		if c.signer, err = standardwebhooks.NewWebhook(o.Secret); err != nil {
+		signer, err := standardwebhooks.NewWebhook(o.Secret)
+		if err != nil {
 			return nil, errors.New(`the secret must be base64, with or without "whsec_" before it`)
 		}
+		c.sign = signer.Sign
 	}
+	c.private = u.RequestURI() + "\n" + strings.Join(slices.Collect(maps.Values(o.Headers)), "\n")
 	host, header := headers(o.Headers)
 	c.client = httppost.New(httppost.Options{URL: u, Host: host, Header: header, Timeout: o.Timeout, Connections: o.Concurrency, Tracer: o.Tracer})
 	return c, nil
@@ -126,10 +133,10 @@ func (c *Channel) sendOne(ctx context.Context, m *send.Message) send.Result {
 	defer c.buffers.Put(b)
 	b.payload = b.encoder.Append(b.payload[:0], m)
 	fields := append(make([]httppost.Field, 0, 4), httppost.Field{Name: headerKey, Value: m.Key})
-	if c.signer != nil {
-		signature, err := c.signer.Sign(m.Key, m.SentAt, b.payload)
-		if err != nil {
-			return send.Result{Verdict: send.VerdictRetry, Detail: "the request can't be signed"}
+	if c.sign != nil {
+		signature, err := c.sign(m.Key, m.SentAt, b.payload)
+		if err != nil { // no message can be signed then
+			return send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Detail: "messages can't be signed: check secret_file, then reload"}
 		}
 		fields = append(fields, httppost.Field{Name: standardwebhooks.HeaderWebhookID, Value: m.Key},
 			httppost.Field{Name: standardwebhooks.HeaderWebhookTimestamp, Value: strconv.FormatInt(m.SentAt.Unix(), 10)},
@@ -139,5 +146,9 @@ func (c *Channel) sendOne(ctx context.Context, m *send.Message) send.Result {
 	if f.Err != nil {
 		return c.client.Unanswered(ctx, f, httppost.Words{Key: "url", NoTLS: "check the url's https and port"})
 	}
-	return c.classify(resp, body, time.Now())
+	res := classify(resp, body, time.Now())
+	if res.Verdict != send.VerdictSent {
+		res.Said = c.said(body, m)
+	}
+	return res
 }

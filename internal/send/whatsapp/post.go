@@ -139,22 +139,21 @@ func request(m *send.Message, to recipient) []byte {
 	return append(b, m.Content[1:]...)
 }
 
+// post makes the request, and again with a newer token if there is one: a refused token sends nothing.
 func (c *Channel) post(ctx context.Context, m *send.Message, to recipient, template []byte) send.Result {
-	m.SentAt = time.Now().UTC().Round(0)
-	token := c.tokens.get()
-	resp, body, f := c.client.Post(ctx, []httppost.Field{{Name: "Authorization", Value: "Bearer " + token}}, request(m, to))
-	if f.Err != nil {
-		return c.client.Unanswered(ctx, f, httppost.Words{Key: "base_url", NoTLS: "check base_url"})
-	}
-	v := classify(resp.StatusCode, resp.Header, body, m.Attempt, time.Now())
-	if v.metaText != "" || v.trace != "" {
-		v.Detail += v.quote(token, m.ContactCode, m.Content)
+	body, token := request(m, to), c.tokens.get()
+	v := c.postWith(ctx, token, m, body)
+	if v.action == holdToken {
+		switch another, err := c.tokens.rejected(token); {
+		case another:
+			v = c.postWith(ctx, c.tokens.get(), m, body)
+		case err != nil:
+			v.Detail += "; it can't be read again: " + err.Error()
+		}
 	}
 	switch v.action {
 	case permanent:
 		c.uploadAgain(&v, m.Content)
-	case holdToken:
-		c.renew(&v.Result, token)
 	case throttleContact:
 		c.contacts.block(to.text, time.Now(), v.RetryAfter)
 	case refusedToday:
@@ -165,15 +164,16 @@ func (c *Channel) post(ctx context.Context, m *send.Message, to recipient, templ
 	return v.Result
 }
 
-// renew turns the refusal of an old token into a retry with a newer one.
-func (c *Channel) renew(res *send.Result, used string) {
-	another, err := c.tokens.rejected(used)
-	switch {
-	case another:
-		res.Verdict, res.Hold = send.VerdictRetry, 0
-		res.RetryAfter = time.Millisecond
-		res.Detail = "the access token was replaced meanwhile: trying with the new one"
-	case err != nil:
-		res.Detail += "; it can't be read again: " + err.Error()
+// postWith makes one request with a token.
+func (c *Channel) postWith(ctx context.Context, token string, m *send.Message, body []byte) verdict {
+	m.SentAt = time.Now().UTC().Round(0)
+	resp, answer, f := c.client.Post(ctx, []httppost.Field{{Name: "Authorization", Value: "Bearer " + token}}, body)
+	if f.Err != nil {
+		return verdict{Result: c.client.Unanswered(ctx, f, httppost.Words{Key: "base_url", NoTLS: "check base_url"})}
 	}
+	v := classify(resp.StatusCode, resp.Header, answer, m.Attempt, time.Now())
+	if v.metaText != "" || v.trace != "" {
+		v.Detail += v.quote(token, m.ContactCode, m.Content)
+	}
+	return v
 }

@@ -154,6 +154,7 @@ func TestAnswers(t *testing.T) {
 		{"paused", answer{MessageStatus: "paused"}, welcome, send.Result{Verdict: send.VerdictSent}, "has paused the template"},
 		{"number not known", answer{Code: 100, Subcode: 33}, welcome, send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Code: "100"}, "phone_number_id"},
 		{"unlisted 4xx", answer{Code: 135000}, welcome, send.Result{Verdict: send.VerdictPermanent, Code: "135000"}, "refused the message"},
+		{"unlisted 401", answer{Code: 102, Status: 401}, welcome, send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel, Code: "102"}, "token_file"},
 		{"unlisted, transient", answer{Code: 135000, Transient: true, RetryAfter: "30"}, welcome, send.Result{Verdict: send.VerdictRetry, Code: "135000", RetryAfter: 30 * time.Second}, ""},
 		{"unlisted, 429", answer{Code: 135000, Status: 429}, welcome, send.Result{Verdict: send.VerdictThrottled, Code: "135000"}, ""},
 		{"unlisted 5xx", answer{Code: 135000, Status: 500}, welcome, send.Result{Verdict: send.VerdictUnknown, Code: "135000"}, ""},

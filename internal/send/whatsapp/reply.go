@@ -102,6 +102,9 @@ func refusal(status int, header http.Header, e *replyError, code int64, attempt 
 		switch {
 		case status == http.StatusTooManyRequests:
 			res.Verdict, res.RetryAfter = send.VerdictThrottled, requestedWait(header, now)
+		case status == http.StatusUnauthorized:
+			a, res.Verdict, res.Hold = holdToken, send.VerdictHold, send.HoldChannel
+			res.Detail = "WhatsApp doesn't accept the access token: put a valid one into token_file"
 		case e.Transient:
 			res.Verdict, res.RetryAfter = send.VerdictRetry, requestedWait(header, now)
 		case status >= 400 && status < 500:
@@ -129,8 +132,10 @@ func unreadable(status int, header http.Header, now time.Time) verdict {
 	case status == http.StatusUnauthorized:
 		a = holdToken
 		hold(": check token_file")
-	case status == http.StatusForbidden, status == http.StatusProxyAuthRequired:
+	case status == http.StatusForbidden:
 		hold(": check the token's permissions, and the proxy if there is one")
+	case status == http.StatusProxyAuthRequired:
+		hold(": check the proxy at base_url")
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
 		hold(": check base_url, version and phone_number_id")
 	case status == http.StatusTooManyRequests:
