@@ -84,9 +84,9 @@ func (e *proxyRefusal) Error() string {
 // variable with the proxy.
 func (e *proxyRefusal) fault(receiver, key string) string {
 	switch e.status {
-	case http.StatusProxyAuthRequired:
+	case http.StatusProxyAuthRequired, http.StatusUnauthorized: // tinyproxy answers a wrong password with 401
 		return e.Error() + "; check user and password in " + key + " of this process's environment"
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusUnavailableForLegalReasons:
+	case http.StatusForbidden, http.StatusUnavailableForLegalReasons:
 		return e.Error() + "; have it let this host connect to " + receiver + ", or name that host in NO_PROXY"
 	case http.StatusRequestTimeout, http.StatusTooManyRequests:
 		return ""

@@ -99,7 +99,7 @@ func TestProxyRefusesToConnect(t *testing.T) {
 	}{
 		407: {hold, "answered 407 Proxy Authentication Required; check user and password in HTTPS_PROXY"},
 		403: {hold, "answered 403 Forbidden; have it let this host connect to receiver.test:8443, or name that host in NO_PROXY"},
-		401: {hold, "NO_PROXY"},
+		401: {hold, "check user and password in HTTPS_PROXY"},
 		404: {hold, "there may be no proxy at this address"},
 		302: {hold, "there may be no proxy at this address"},
 		204: {hold, "there may be no proxy at this address"},
