@@ -31,3 +31,37 @@ func Numbers(list []int64) string {
 	}
 	return strings.Join(texts, ", ")
 }
+
+// HideNumbers returns s with substitute for each run of at least least digits, such as a phone number. The
+// digits may have single spaces and other separators between them.
+func HideNumbers(s string, least int, substitute string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		end, digits := digitRun(s[i:])
+		if digits >= least {
+			b.WriteString(substitute)
+			i += end
+			continue
+		}
+		step := max(end, 1)
+		b.WriteString(s[i : i+step])
+		i += step
+	}
+	return b.String()
+}
+
+// digitRun returns the length of the run of digits and separators that s begins with, and
+// the number of digits.
+func digitRun(s string) (end, digits int) {
+	for i := 0; i < len(s); i++ {
+		switch b := s[i]; {
+		case b >= '0' && b <= '9':
+			digits++
+			end = i + 1
+		case digits > 0 && end == i && strings.IndexByte(" -.()", b) >= 0:
+		default:
+			return end, digits
+		}
+	}
+	return end, digits
+}

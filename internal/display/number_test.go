@@ -16,3 +16,19 @@ func TestNumber(t *testing.T) {
 		}
 	}
 }
+
+func TestHideNumbers(t *testing.T) {
+	for s, want := range map[string]string{
+		"":                              "",
+		"call 34600000001, please":      "call #, please",
+		"+34 911-222.333 and 911 22233": "+# and #",
+		"code 17, 422 of 2026":          "code 17, 422 of 2026",
+		"911  222  333":                 "911  222  333",
+		"a1b2c3d4e5f6g7":                "a1b2c3d4e5f6g7",
+		"ünï 1234567":                   "ünï #",
+	} {
+		if got := HideNumbers(s, 7, "#"); got != want {
+			t.Errorf("HideNumbers(%q) = %q, want %q", s, got, want)
+		}
+	}
+}

@@ -223,6 +223,7 @@ func TestWhatTheServerSaysHasNoContactData(t *testing.T) {
 		{"RCPT", "452 4.5.3 Too many recipients for Ana and López", send.VerdictThrottled, "Too many recipients for … and López"},
 		{"end", "451 4.6.0 Later, queue 4XyZ", send.VerdictDeferred, "Later, queue 4XyZ"},
 		{"end", "554 5.7.1 Blocked: your host 203.0.113.25 is listed", send.VerdictPermanent, "Blocked: your host … is listed"},
+		{"end", "554 5.7.1 Blocked, call +34 911 222 333", send.VerdictPermanent, "Blocked, call +…"},
 		{"RCPT", "450 4.2.1 ana.lopez is over quota", send.VerdictRecipientBusy, ""},
 		{"RCPT", "550 5.1.1 no ana.lopez here", send.VerdictBadRecipient, ""},
 	} {

@@ -213,8 +213,8 @@ func (r reply) meaning() string {
 // redacted returns the reply's text without words that could be an address or a phone number, or have a part of
 // the address to.
 func (r reply) redacted(to string) string {
-	text := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(r.text), r.enhanced))
-	words := strings.Fields(text)
+	text := strings.Join(strings.Fields(strings.TrimPrefix(strings.TrimSpace(r.text), r.enhanced)), " ")
+	words := strings.Fields(display.HideNumbers(text, 7, "…"))
 	local, domain, _ := strings.Cut(strings.ToLower(to), "@")
 	parts := strings.FieldsFunc(local, func(b rune) bool { return !unicode.IsLetter(b) && !unicode.IsDigit(b) })
 	for i, w := range words {

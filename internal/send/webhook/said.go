@@ -34,7 +34,8 @@ func (c *Channel) said(body []byte, m *send.Message) string {
 	hidden := func(part string) bool {
 		return len(part) >= minHidden && (values[part] || strings.Contains(about, part))
 	}
-	words := strings.Fields(textOf(body, true))
+	text := strings.Join(strings.Fields(textOf(body, true)), " ")
+	words := strings.Fields(display.HideNumbers(text, maxDigits+1, omitted))
 	for i, word := range words {
 		digits := strings.Map(func(r rune) rune {
 			if unicode.IsDigit(r) {

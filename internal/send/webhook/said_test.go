@@ -45,6 +45,7 @@ func TestRefusalSaysWhatTheReceiverSays(t *testing.T) {
 		"nothing":               {422, "", ""},
 		"a number":              {422, `{"error":"34600000001 is invalid, as is +34 600 000 001, 600-000-001"}`, "error: … is invalid, as is …"},
 		"another number":        {422, `{"number":34666111222}`, "number: …"},
+		"a stranger's number":   {422, `{"error":"call +34 911 222 333, not 900-12"}`, "error: call … not 900-12"},
 		"an address":            {422, `unknown <ana@example.com>`, "unknown …"},
 		"a name of the content": {422, `{"error":"josé pérez, calle mayor: not a customer"}`, "error: … not a customer"},
 		"a reference":           {422, `no such row: CRM-77812`, "no such row: …"},

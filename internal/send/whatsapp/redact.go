@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode"
 
+	"campaignd/internal/display"
 	"campaignd/internal/send"
 )
 
@@ -18,35 +19,7 @@ func redactNumbers(s string) string {
 	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "\ufffd"), func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsControl(r)
 	}), " ")
-	var b strings.Builder
-	for i := 0; i < len(s); {
-		end, digits := digitRun(s[i:])
-		if digits >= minDigits {
-			b.WriteString("(number)")
-			i += end
-			continue
-		}
-		step := max(end, 1)
-		b.WriteString(s[i : i+step])
-		i += step
-	}
-	return clip(b.String(), maxQuoteLen)
-}
-
-// digitRun returns the length of the run of digits and single separators that s begins with, and
-// the number of digits.
-func digitRun(s string) (end, digits int) {
-	for i := 0; i < len(s); i++ {
-		switch b := s[i]; {
-		case b >= '0' && b <= '9':
-			digits++
-			end = i + 1
-		case digits > 0 && end == i && strings.IndexByte(" -.()", b) >= 0:
-		default:
-			return end, digits
-		}
-	}
-	return end, digits
+	return clip(display.HideNumbers(s, minDigits, "(number)"), maxQuoteLen)
 }
 
 // minRedactLen is the shortest value of a message that is redacted: shorter ones occur in any text.
