@@ -2,6 +2,7 @@ package internal_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -44,22 +45,60 @@ func anchor(heading string) string {
 }
 
 func TestLinksOfPagesLeadSomewhere(t *testing.T) {
+	checkLinks(t, "..", pages(t, "*.md", "docs/*.md", "docs/decisions/*.md", "inbox/*.md"))
+}
+
+// TestLinksOfInstalledPagesLeadSomewhere checks the pages as the packages install them, or the folder
+// CAMPAIGND_PAGES of an unpacked package.
+func TestLinksOfInstalledPagesLeadSomewhere(t *testing.T) {
+	root := os.Getenv("CAMPAIGND_PAGES")
+	if root == "" {
+		root = filepath.Join(t.TempDir(), "doc")
+		cmd := exec.Command("sh", "packaging/pages.sh", root)
+		cmd.Dir = ".."
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("packaging/pages.sh: %v\n%s", err, out)
+		}
+	}
+	var installed []string
+	for _, pattern := range []string{"*.md", "decisions/*.md"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no file matches %s in %s: %v", pattern, root, err)
+		}
+		for _, path := range found {
+			installed = append(installed, strings.TrimPrefix(path, root+"/"))
+		}
+	}
+	checkLinks(t, root, installed)
+}
+
+// checkLinks reports the links of pages below root that lead to no file or to no heading of it.
+func checkLinks(t *testing.T, root string, pages []string) {
+	t.Helper()
 	link := regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
 	heading := regexp.MustCompile(`(?m)^#+ .*$`)
-	for _, page := range pages(t, "*.md", "docs/*.md", "docs/decisions/*.md", "inbox/*.md") {
-		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
+	text := func(name string) string {
+		data, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	for _, page := range pages {
+		for _, m := range link.FindAllStringSubmatch(text(page), -1) {
 			target := page
 			if m[1] != "" {
 				target = filepath.Join(filepath.Dir(page), m[1])
 			}
-			if _, err := os.Stat(filepath.Join("..", target)); err != nil {
+			if _, err := os.Stat(filepath.Join(root, target)); err != nil {
 				t.Errorf("%s: link to %s: %v", page, m[1], err)
 				continue
 			}
 			if m[2] == "" {
 				continue
 			}
-			if !slices.ContainsFunc(heading.FindAllString(read(t, target), -1), func(h string) bool { return anchor(h) == m[2] }) {
+			if !slices.ContainsFunc(heading.FindAllString(text(target), -1), func(h string) bool { return anchor(h) == m[2] }) {
 				t.Errorf("%s: %s has no heading #%s", page, target, m[2])
 			}
 		}

@@ -35,14 +35,12 @@ build "$("$go" env GOHOSTARCH)"
 gzip -9n "$STAGE"/man/*.1
 for shell in bash zsh fish; do "$STAGE/campaignd" completion "$shell" >"$STAGE/completion.$shell"; done
 cp systemd/campaignd.service systemd/campaignd-worker.service systemd/notify-reload.conf systemd/standby.conf "$STAGE/"
-mkdir "$STAGE/doc"
-cp CHANGELOG.md docs/*.md "$STAGE/doc/"
-cp inbox/README.md "$STAGE/doc/partners.md"
+sed -i 's#docs/\([a-z-]*\.md\)#/usr/share/doc/campaignd/\1#' "$STAGE"/*.service "$STAGE"/*.conf
+sh packaging/pages.sh "$STAGE/doc"
 cp LICENSE "$STAGE/copyright"
 cp systemd/campaignd.sysusers "$STAGE/sysusers.conf"
 cp systemd/campaignd.tmpfiles "$STAGE/tmpfiles.conf"
 cp packaging/campaignd.toml packaging/sshd-partners.conf configs/campaigns/7.json "$STAGE/"
-cp configs/campaignd.toml "$STAGE/campaignd.toml.sample"
 
 DIST=${DIST:-dist}
 mkdir -p "$DIST"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the package for this machine's architecture twice, in two folders, and compares the
-# bytes. Checks that the binary needs no library. packaging/twice.sh GO
+# bytes. Checks that the binary needs no library, and the links of the installed pages. packaging/twice.sh GO
 set -eu
 go=$1
 dir=$(mktemp -d)
@@ -28,3 +28,11 @@ if command -v dpkg-deb >/dev/null; then
 	fi
 	"$dir/deb/usr/bin/campaignd" version
 fi
+mkdir "$dir/rpm"
+if command -v rpm2cpio >/dev/null && command -v cpio >/dev/null; then
+	(cd "$dir/rpm" && rpm2cpio "$dir"/a-dist/*.rpm | cpio -idm --quiet)
+fi
+for kind in deb rpm; do
+	pages=$dir/$kind/usr/share/doc/campaignd
+	[ ! -d "$pages" ] || CAMPAIGND_PAGES=$pages "$go" test -count=1 -run '^TestLinksOfInstalledPagesLeadSomewhere$' ./internal
+done
