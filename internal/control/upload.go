@@ -1,12 +1,14 @@
 package control
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -180,7 +182,13 @@ func (s *Server) writeProblem(w http.ResponseWriter, e *api.Error) {
 	if e.Code == api.CodeFull {
 		w.Header().Set("Retry-After", "60")
 	}
+	var body bytes.Buffer
+	s.encode(&body, problemDetails{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: e.Message, Code: e.Code, Sending: e.Sending, Errors: e.Problems})
 	w.Header().Set("Content-Type", typeProblem)
+	// With its length, the answer is complete for the client while the rest of its request is read.
+	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
 	w.WriteHeader(status)
-	s.encode(w, problemDetails{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: e.Message, Code: e.Code, Sending: e.Sending, Errors: e.Problems})
+	if _, err := w.Write(body.Bytes()); err != nil {
+		s.log.Debug("write answer", "err", err)
+	}
 }

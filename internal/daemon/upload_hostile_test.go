@@ -2,9 +2,11 @@ package daemon
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -135,5 +137,57 @@ func TestRefusalOfALargeUploadArrives(t *testing.T) {
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusNotFound {
 		t.Errorf("got %s, want 404", answer.Status)
+	}
+}
+
+// begin begins an upload with the north partner's token and sends only the first bytes of its body.
+func (l *live) begin(kind string, body []byte, first int) net.Conn {
+	l.t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(l.base, "http://"))
+	l.check(err)
+	l.t.Cleanup(func() { conn.Close() })
+	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+		uploadPath, northToken, kind, len(body), body[:first])
+	l.check(err)
+	return conn
+}
+
+// An upload into an inbox that is away is answered before its body was sent, and one whose inbox
+// goes away meanwhile at its end, with words that help.
+func TestUploadIntoAnInboxThatIsAway(t *testing.T) {
+	l := newLive(t, "", "")
+	kind, body := form("layout@l.json", theLayout, "file@c.csv", strings.Repeat(theCSV, 10_000))
+	unavailable := func(what string, conn net.Conn) {
+		t.Helper()
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		l.check(err)
+		defer answer.Body.Close()
+		if answer.ContentLength <= 0 {
+			t.Errorf("%s: the answer's length is %d: it ends when the rest of the request was read", what, answer.ContentLength)
+		}
+		var detail struct{ Detail string }
+		l.check(json.NewDecoder(answer.Body).Decode(&detail))
+		if answer.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("%s: got %s, want 503", what, answer.Status)
+		}
+		if want := "the inbox isn't there"; !strings.Contains(detail.Detail, want) {
+			t.Errorf("%s: got %q, want %q in it", what, detail.Detail, want)
+		}
+	}
+	away := l.inbox("north") + "-away"
+	l.check(os.Rename(l.inbox("north"), away))
+	unavailable("away from the beginning", l.begin(kind, body.Bytes(), 100))
+	l.check(os.Rename(away, l.inbox("north")))
+
+	conn := l.begin(kind, body.Bytes(), body.Len()/2)
+	pattern := filepath.Join(l.inbox("north"), "accepted", ".campaignd-upload-*", "*")
+	l.wait("the upload has begun", func() bool { found, _ := filepath.Glob(pattern); return len(found) > 1 })
+	l.check(os.Rename(l.inbox("north"), away))
+	_, err := conn.Write(body.Bytes()[body.Len()/2:])
+	l.check(err)
+	unavailable("away in the middle", conn)
+	l.check(os.Rename(away, l.inbox("north")))
+	if a := l.upload(northToken, "layout@l.json", theLayout, "file@c.csv", theCSV); a.status != 202 {
+		t.Errorf("afterwards: %d %s", a.status, a.text)
 	}
 }

@@ -22,7 +22,8 @@ import (
 	"campaignd/internal/store"
 )
 
-// Errors of an Upload. All wrap one of these, and their texts are for the caller.
+// Errors of an Upload whose texts are for the caller. An inbox that isn't there is another
+// (folders.IsAway).
 var (
 	// ErrUploadTooLarge is returned when a file is larger than its limit.
 	ErrUploadTooLarge = errors.New("the upload is too large")
@@ -150,7 +151,11 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// fault returns what an error of the inbox's folder means to the caller.
 func (u *Upload) fault(err error) error {
+	if away := u.in.inboxes.Present(u.inbox.Path); folders.IsAway(away) {
+		return away
+	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return fmt.Errorf("%w: the operator has to make room", ErrUploadSpace)
 	}

@@ -209,7 +209,8 @@ func (u *upload) choose(text string) error {
 	return fieldError(partInbox, fmt.Sprintf("fits %d inboxes: %s", len(found), strings.Join(paths, ", ")))
 }
 
-// use sets the inbox and checks that it may send for the application.
+// use sets the inbox and checks that it may send for the application and is there: nobody uploads a
+// large file only to be told in the end that its inbox is away.
 func (u *upload) use(path string) error {
 	if u.inbox = u.config.Inbox(path); u.inbox == nil {
 		return api.Unavailablef("the inbox is no longer configured")
@@ -218,7 +219,10 @@ func (u *upload) use(path string) error {
 		return api.NotFoundf("there is no application %d for this inbox", u.request.ApplicationID)
 	}
 	u.app = u.config.Application(u.request.ApplicationID)
-	return nil
+	if u.earlier != nil {
+		return nil // the remembered answer needs no inbox
+	}
+	return u.svc.Inboxes.Present(path)
 }
 
 // file writes one of the files.

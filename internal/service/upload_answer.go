@@ -111,8 +111,8 @@ func uploadError(err error) error {
 			return &api.Error{Code: code, Message: err.Error()}
 		}
 	}
-	if errors.Is(err, folders.ErrNotInbox) {
-		return api.Unavailablef("the inbox can't be reached at the moment: ask the operator")
+	if folders.IsAway(err) {
+		return api.Unavailablef("the inbox isn't there at the moment, so nothing was taken in: its disk may not be mounted; try again later, and tell the operator if it lasts")
 	}
 	return err
 }
