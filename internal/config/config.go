@@ -161,6 +161,7 @@ type Channel struct {
 	OnUnknown      string        // "retry" or "hold"; the driver's default if not set
 	RefusalsInARow int           // equal refusals in a row that hold a sending
 	Contacts       string        // a contact.Kind; the driver's default if not set
+	StopWords      []string      // replies that opt a contact out, where the driver receives replies
 	SendFrom       string        // FromHere or FromWorkers
 	Batch          int           // most messages that a worker takes at a time
 	AnswerWait     time.Duration // from a worker's last sign until its messages are unknown

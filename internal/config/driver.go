@@ -59,9 +59,9 @@ type DailyLimiter interface {
 
 // Reporter is implemented by Settings of a driver with Webhooks.
 type Reporter interface {
-	// Reports returns the account whose events belong to the channel, as receipts.Events name it, and the
-	// words that opt a contact out when it replies with one. "": the channel takes none.
-	Reports() (account string, stopWords []string)
+	// Reports returns the account whose events belong to the channel, as receipts.Events name it. "": the
+	// channel takes none.
+	Reports() (account string)
 }
 
 // WebhookEnvironment gives the handler of a driver's webhooks access to the process.

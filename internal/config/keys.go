@@ -192,5 +192,8 @@ func channelKeys(drivers []Driver, d *Driver) []Key {
 			"With workers: how long after the last sign of a worker its messages are unknown").Or(`"1m"`),
 		key(ScopeChannel, "contacts", OneOf(contactKinds()...), func(c *Channel) *string { return &c.Contacts },
 			"What a contactCode is: a phone number, sent with its country code; an email address; any text, sent as written; or digits that are no phone number of a country").Or(quote(contacts.String())),
+		key(ScopeChannel, "stop_words", Texts("words", stopWord), func(c *Channel) *[]string { return &c.StopWords },
+			"Replies that opt the contact out if they contain nothing else; case and punctuation don't matter; only whatsapp with app_secret_file receives replies").
+			Or(`["stop", "unsubscribe", "baja"]`),
 	}
 }

@@ -13,6 +13,7 @@ import (
 	_ "time/tzdata" // the zones must be there on a machine that has none
 
 	"campaignd/internal/contact"
+	"campaignd/internal/receipts"
 	"campaignd/internal/source"
 )
 
@@ -84,6 +85,13 @@ func network(s string) error {
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func stopWord(s string) error {
+	if receipts.BareWords(s) == "" {
+		return Found(s, "a word")
+	}
+	return nil
 }
 
 func zone(s string) error {

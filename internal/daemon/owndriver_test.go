@@ -53,7 +53,7 @@ type loft struct {
 }
 
 // Reports returns the loft as the account whose pigeons come back.
-func (l *loft) Reports() (string, []string) { return l.URL, []string{"coo"} }
+func (l *loft) Reports() string { return l.URL }
 
 // pigeonHooks returns a handler of calls whose body is a secret and the key of a message that arrived.
 func pigeonHooks(channels []config.Settings, env config.WebhookEnvironment) (http.Handler, error) {
@@ -233,7 +233,7 @@ func TestMissingSecretsAreNamedTogether(t *testing.T) {
 // TestOwnDriverSends: a drop goes out through it, and a test message shows none of its secrets.
 func TestOwnDriverSends(t *testing.T) {
 	const password = "s3cr\"t & ça"
-	scenario(t, at(9, 0), pigeonChannel, func(t *testing.T, w *harness) {
+	scenario(t, at(9, 0), pigeonChannel+"stop_words = [\"coo\"]\n", func(t *testing.T, w *harness) {
 		w.registered = everyDriver()
 		w.secrets = func(name string) string { return map[string]string{"PASSWORD": password}[name] }
 		w.start()

@@ -105,8 +105,8 @@ func (h *Hooks) Prepare(c *config.Config, getenv func(string) string) (Table, er
 				if ch.Driver != driver.Name || !ok {
 					continue
 				}
-				if account, stopWords := reporter.Reports(); account != "" {
-					to.channels[account] = append(to.channels[account], place{store.Place{Application: a.ID, ChannelType: name}, stopWords})
+				if account := reporter.Reports(); account != "" {
+					to.channels[account] = append(to.channels[account], place{store.Place{Application: a.ID, ChannelType: name}, ch.StopWords})
 					settings = append(settings, ch.Settings)
 				}
 			}

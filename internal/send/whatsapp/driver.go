@@ -9,7 +9,6 @@ import (
 
 	"campaignd/internal/config"
 	contacts "campaignd/internal/contact"
-	"campaignd/internal/receipts"
 	"campaignd/internal/send"
 )
 
@@ -18,7 +17,6 @@ type Settings struct {
 	Options
 	TokenFile     string // refers to Options.Token
 	DailyContacts int    // 0: no limit
-	StopWords     []string
 	// Both or none: with them, the webhooks of the number are accepted.
 	AppSecretFile   string
 	VerifyTokenFile string
@@ -51,8 +49,6 @@ func keys() []config.Key {
 			"The id of the WhatsApp business account; with it, drops are checked against the account's templates"),
 		config.DriverKey("templates_refresh", config.Length(time.Minute, 24*time.Hour), func(s *Settings) *time.Duration { return &s.TemplatesRefresh },
 			"How often the account's templates are read again").Or(`"10m"`),
-		config.DriverKey("stop_words", config.Texts("words", stopWord), func(s *Settings) *[]string { return &s.StopWords },
-			"Replies that opt the contact out if they contain nothing else; case and punctuation don't matter").Or(`["stop", "unsubscribe", "baja"]`),
 		config.DriverKey("app_secret_file", config.SecretFile(), func(s *Settings) *string { return &s.AppSecretFile },
 			"The app's secret, which signs the webhooks that tell what became of messages; without it none are taken"),
 		config.DriverKey("verify_token_file", config.SecretFile(), func(s *Settings) *string { return &s.VerifyTokenFile },
@@ -86,11 +82,11 @@ func (s *Settings) Open(env config.Environment) (send.Channel, error) {
 }
 
 // Reports implements config.Reporter.
-func (s *Settings) Reports() (account string, stopWords []string) {
+func (s *Settings) Reports() (account string) {
 	if s.AppSecretFile == "" {
-		return "", nil
+		return ""
 	}
-	return s.PhoneNumberID, s.StopWords
+	return s.PhoneNumberID
 }
 
 // webhooks returns the handler of all channels' webhooks.
@@ -115,13 +111,6 @@ func apiVersion(s string) error {
 	major, minor, ok := strings.Cut(strings.TrimPrefix(s, "v"), ".")
 	if !ok || !strings.HasPrefix(s, "v") || !isNumber(major) || !isNumber(minor) {
 		return config.Found(s, `a version such as "`+defaultVersion+`"`)
-	}
-	return nil
-}
-
-func stopWord(s string) error {
-	if receipts.BareWords(s) == "" {
-		return config.Found(s, "a word")
 	}
 	return nil
 }
