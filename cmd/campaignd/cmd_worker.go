@@ -51,7 +51,7 @@ stop_timeout and gives the rest back. SIGHUP reads the configuration again.`,
 // needsNATS returns an error if the configuration has no table [nats].
 func needsNATS(cfg *config.Config) error {
 	if cfg.NATS == nil {
-		return exitError{exitUsage, fmt.Errorf("%s has no table [nats]: one machine does everything", cfg.File)}
+		return exitError{exitUsage, fmt.Errorf("%s has no table [nats], so one machine does everything: workers need it on the hub and on their own machines", cfg.File)}
 	}
 	return nil
 }

@@ -96,7 +96,7 @@ func (s *Server) getLogin(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !s.codes.use(code, time.Now()) {
 		s.wrong.refuse(r, s.clientAddress(r))
-		http.Redirect(w, r, LoginPath("/", true), http.StatusSeeOther)
+		http.Redirect(w, r, PathLogin+"?expired=1", http.StatusSeeOther)
 		return nil
 	}
 	return s.startSession(w, r, "/")

@@ -196,8 +196,8 @@ func TestLoginCode(t *testing.T) {
 	switch resp, _ := other.do("GET", path, nil); {
 	case resp.StatusCode != 303:
 		t.Errorf("the code again: resp.StatusCode = %v, want 303", resp.StatusCode)
-	case resp.Header.Get("Location") != "/login?wrong=1":
-		t.Errorf("the code again: Location = %q, want \"/login?wrong=1\"", resp.Header.Get("Location"))
+	case resp.Header.Get("Location") != "/login?expired=1":
+		t.Errorf("the code again: Location = %q, want \"/login?expired=1\"", resp.Header.Get("Location"))
 	}
 	other.want("GET", "/", nil, 401, "sorry")
 	// HTTP requests can't create one.

@@ -53,6 +53,7 @@ func TestPages(t *testing.T) {
 		"/inboxes":            {"Its layout must still come", "Waiting drops", "1 drop", "The folder is gone."},
 		"/login":              {`name="token"`, `action="/login"`, "<label"},
 		"/login?wrong=1":      {"Wrong token", `aria-invalid="true"`},
+		"/login?expired=1":    {"campaignd dashboard", "ten minutes are over"},
 	} {
 		w := get(d, "GET", path)
 		body := w.Body.String()

@@ -156,8 +156,9 @@ func back(r *http.Request) string {
 
 // loginPage asks for the token.
 type loginPage struct {
-	Next  string
-	Wrong bool
+	Next    string
+	Wrong   bool // a token was refused
+	Expired bool // a login code was refused
 }
 
 // login shows the login page, or redirects a caller that is already logged in.
@@ -166,7 +167,8 @@ func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	}
-	d.write(w, http.StatusOK, "login", loginPage{Next: r.URL.Query().Get("next"), Wrong: r.URL.Query().Get("wrong") != ""})
+	query := r.URL.Query()
+	d.write(w, http.StatusOK, "login", loginPage{Next: query.Get("next"), Wrong: query.Get("wrong") != "", Expired: query.Get("expired") != ""})
 }
 
 // toLogin redirects a browser to the login page. A browser that followed a link
