@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 	"campaignd/internal/send"
 )
 
@@ -83,7 +84,7 @@ func (d *Daemon) statusLine() string {
 	}
 	parts = append(parts, fmt.Sprintf("%d in flight", d.send.InFlight()))
 	if n := len(d.send.HeldChannels()); n > 0 {
-		parts = append(parts, fmt.Sprintf("%d channels held", n))
+		parts = append(parts, display.Amount(n, "channel")+" held")
 	}
 	return strings.Join(parts, ", ")
 }

@@ -17,6 +17,7 @@ import (
 	"campaignd/internal/api"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 	"campaignd/internal/relay"
 )
 
@@ -69,7 +70,7 @@ func RunWorker(ctx context.Context, o WorkerOptions) error {
 				TrustedProxies: proxies(c.TrustedProxies), Getenv: o.Getenv, Registry: registry, Log: o.Log}, w.ready)
 		})
 	}
-	group.Go(func() error { w.watchdog(ctx); return nil })
+	group.Go(func() error { w.notifyStatus(ctx); return nil })
 	group.Go(func() error { w.run(ctx, o.Config, channels); return nil })
 	return group.Wait()
 }
@@ -146,7 +147,7 @@ func (w *worker) run(ctx context.Context, c *config.Config, channels []relay.Wor
 			one.Run(sending)
 		}()
 		log.Info("ready", "version", w.opts.Version, "config", c.File, "worker", one.ID(), "channels", len(channels))
-		w.opts.Notify("READY=1\nSTATUS=" + fmt.Sprintf("sending %d channels", len(channels)))
+		w.opts.Notify("READY=1\nSTATUS=" + w.statusLine())
 		next, opened := w.waitForReload(ctx, c)
 		if next == nil {
 			w.opts.Notify("STOPPING=1")
@@ -192,11 +193,38 @@ func (w *worker) waitForReload(ctx context.Context, old *config.Config) (*config
 	}
 }
 
-// watchdog notifies the service manager's watchdog until ctx ends.
-func (w *worker) watchdog(ctx context.Context) {
-	if limit := watchdogTime(w.opts.Getenv); limit > 0 {
-		every(ctx, limit/3, func() (again bool) { w.opts.Notify("WATCHDOG=1"); return true })
+// notifyStatus keeps the service manager and its watchdog informed until ctx ends.
+func (w *worker) notifyStatus(ctx context.Context) {
+	limit := watchdogTime(w.opts.Getenv)
+	every(ctx, statusInterval(limit), func() (again bool) {
+		if limit > 0 {
+			w.opts.Notify("WATCHDOG=1")
+		}
+		w.opts.Notify("STATUS=" + w.statusLine())
+		return true
+	})
+}
+
+// statusLine returns the line for `systemctl status`.
+func (w *worker) statusLine() string { return workerLine(w.record(), w.conn.Connected()) }
+
+// workerLine describes a worker in a line.
+func workerLine(r relay.WorkerRecord, connected bool) string {
+	unable, inFlight := 0, 0
+	for _, ch := range r.Channels {
+		inFlight += ch.InFlight
+		if ch.Reason != "" {
+			unable++
+		}
 	}
+	line := fmt.Sprintf("sends for %s, %d in flight", display.Amount(len(r.Channels)-unable, "channel"), inFlight)
+	if unable > 0 {
+		line += fmt.Sprintf("; can't send for %s", display.Amount(unable, "channel"))
+	}
+	if !connected {
+		line = "waits for NATS: no server answers; " + line
+	}
+	return line
 }
 
 // record describes the running worker.

@@ -17,6 +17,7 @@ import (
 
 	"campaignd/internal/api"
 	"campaignd/internal/config"
+	"campaignd/internal/relay"
 	"campaignd/internal/send/drivers"
 	"campaignd/test/natstest"
 )
@@ -52,6 +53,23 @@ func TestWorkerNeedsAChannelThatItCanSend(t *testing.T) {
 		err := RunWorker(t.Context(), WorkerOptions{Config: c, Log: slog.New(slog.DiscardHandler), Getenv: noEnvironment})
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: error is %v, want %q in it", tc.channels, err, tc.want)
+		}
+	}
+}
+
+func TestWorkerLine(t *testing.T) {
+	one := relay.WorkerChannel{Name: "sms", InFlight: 2}
+	for _, tc := range []struct {
+		channels  []relay.WorkerChannel
+		connected bool
+		want      string
+	}{
+		{[]relay.WorkerChannel{one}, true, "sends for 1 channel, 2 in flight"},
+		{[]relay.WorkerChannel{one, one, {Name: "mail", Reason: "no secret"}}, true, "sends for 2 channels, 4 in flight; can't send for 1 channel"},
+		{[]relay.WorkerChannel{one}, false, "waits for NATS: no server answers; sends for 1 channel, 2 in flight"},
+	} {
+		if got := workerLine(relay.WorkerRecord{Channels: tc.channels}, tc.connected); got != tc.want {
+			t.Errorf("got %q, want %q", got, tc.want)
 		}
 	}
 }

@@ -46,7 +46,7 @@ func (b *baseWriter) start(ctx context.Context) {
 		at, err := l.writeBase(ctx, b.source)
 		switch {
 		case err == nil:
-			l.log.Info("the log has a new base of the store", "at", at.String(), "took", time.Since(began).Round(time.Millisecond))
+			l.log.Info("the log has a new base of the store", "at", at.String(), "took", time.Since(began).Round(time.Millisecond).String())
 			return
 		case errors.Is(err, errBaseTooEarly): // at once again
 			return
