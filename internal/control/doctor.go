@@ -26,14 +26,18 @@ func Examine(cfg *config.Config, getenv func(string) string) []api.Finding {
 		list = append(list, api.Finding{Check: check, Level: level, Message: fmt.Sprintf(format, args...), Advice: advice})
 	}
 	add("configuration", api.LevelOK, "", "%s is valid", cfg.File)
-	list = append(list, examineFolder("state folder", cfg.StateDir))
+	state := examineFolder("state folder", cfg.StateDir)
+	if _, err := os.Stat(cfg.StateDir); errors.Is(err, fs.ErrNotExist) {
+		state.Level, state.Advice = api.LevelWarn, "the first start makes it; if campaignd has run here before, mount its disk"
+	}
+	list = append(list, state)
 	for i := range cfg.Inboxes {
 		list = append(list, examineFolder("inbox", cfg.Inboxes[i].Path))
 	}
 	if entries, err := os.ReadDir(cfg.CampaignsDir); err != nil {
 		add("campaigns", api.LevelFail, "create the folder or set campaigns_dir", "%v", err)
 	} else {
-		add("campaigns", api.LevelOK, "", "%s has %d files", cfg.CampaignsDir, len(entries))
+		add("campaigns", api.LevelOK, "", "%s has %s", cfg.CampaignsDir, display.Amount(len(entries), "file"))
 	}
 	for _, secret := range cfg.Secrets() {
 		if _, err := config.ReadSecret(secret.Ref, getenv); err != nil {

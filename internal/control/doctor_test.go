@@ -92,8 +92,11 @@ dkim_key_file = "/nowhere/dkim"
 		t.Errorf("the look left files: %v, %v", entries, err)
 	}
 
-	cfg.CampaignsDir = filepath.Join(dir, "none")
+	cfg.CampaignsDir, cfg.StateDir = filepath.Join(dir, "none"), filepath.Join(dir, "state")
 	for _, f := range control.Examine(cfg, getenv) {
+		if want := "the first start makes it"; f.Check == "state folder" && (f.Level != api.LevelWarn || !strings.HasPrefix(f.Advice, want)) {
+			t.Errorf("before the first start: got %+v, want a warning that begins with %q", f, want)
+		}
 		if f.Check == "campaigns" && f.Level != api.LevelFail {
 			t.Errorf("got %+v", f)
 		}
