@@ -263,11 +263,10 @@ func (t *tx) writeSending(n uint64, work []*chunkBatch) error {
 	if !known {
 		return nil
 	}
-	b, err := t.counters(n)
+	sw, err := t.writer(n, rec)
 	if err != nil {
 		return err
 	}
-	sw := &statusWriter{t: t, n: n, rec: rec, counters: &b}
 	for _, w := range work {
 		if err := sw.writeChunk(w); err != nil {
 			return err

@@ -136,12 +136,11 @@ func (f *forgetting) rows(t *tx, id campaign.ID, chunk uint32, hits []uint32) er
 
 // endMessages ends the open messages of rows, and returns the rows that have none in flight.
 func (f *forgetting) endMessages(t *tx, n uint64, rec *record, chunk uint32, hits []uint32, done *Forgotten) ([]uint32, error) {
-	c, err := t.counters(n)
+	sw, err := t.writer(n, rec)
 	if err != nil {
 		return nil, err
 	}
-	before := c.counts
-	sw := &statusWriter{t: t, n: n, rec: rec, counters: &c}
+	before := sw.counters.counts
 	statuses, err := sw.statuses(chunk)
 	if err != nil {
 		return nil, err
@@ -170,8 +169,8 @@ func (f *forgetting) endMessages(t *tx, n uint64, rec *record, chunk uint32, hit
 	if err := sw.writeChunk(work); err != nil {
 		return nil, err
 	}
-	done.Suppressed += c.counts[campaign.Suppressed] - before[campaign.Suppressed]
-	done.Unknown += c.counts[campaign.Unknown] - before[campaign.Unknown]
+	done.Suppressed += sw.counters.counts[campaign.Suppressed] - before[campaign.Suppressed]
+	done.Unknown += sw.counters.counts[campaign.Unknown] - before[campaign.Unknown]
 	return free, sw.close()
 }
 

@@ -62,10 +62,8 @@ func (t *tx) inFlightOf(n uint64, chunk uint32, list *[]InFlight) error {
 			Row: rows.First + uint32(at), Message: message, Line: rows.Lines[at], Status: status,
 			Key:         campaign.Key(head.ID, head.Tag, rows.Lines[at], int(message)),
 			ContactCode: string(rows.Contacts.At(at)), To: string(rows.To(at))}
-		if b := t.Existing(bucketHandOuts); b != nil {
-			if v := b.Get(keyWaiting(n, one.Row, message)); len(v) == 8 {
-				one.HandOut = binary.BigEndian.Uint64(v)
-			}
+		if v := t.Value(bucketHandOuts, keyWaiting(n, one.Row, message)); len(v) == 8 {
+			one.HandOut = binary.BigEndian.Uint64(v)
 		}
 		*list = append(*list, one)
 	}

@@ -63,22 +63,12 @@ func (s Recovery) Recover(remote, retry func(application int64, channelType stri
 // last messages were in flight.
 func (s Recovery) finishCancels() error {
 	return s.update(func(t *tx) error {
-		var canceled []uint64
-		if err := t.eachActive(func(n uint64, rec *record) error {
-			if rec.finalizedAs == campaign.Canceled && !rec.state.Final() {
-				canceled = append(canceled, n)
-			}
+		canceled := func(rec *record) bool { return rec.finalizedAs == campaign.Canceled && !rec.state.Final() }
+		if err := t.changeActive(canceled, func(head *campaign.Sending, _ *record) error {
+			head.State, head.Reason = campaign.StateCanceled, campaign.ReasonCanceled
 			return nil
 		}); err != nil {
 			return fmt.Errorf("finish cancels: %w", err)
-		}
-		for _, n := range canceled {
-			if err := t.change(n, func(head *campaign.Sending, _ *record) error {
-				head.State, head.Reason = campaign.StateCanceled, campaign.ReasonCanceled
-				return nil
-			}); err != nil {
-				return err
-			}
 		}
 		return nil
 	})
@@ -113,7 +103,7 @@ func (s Recovery) recover(n uint64, chunks []uint32, of fates, found *Recovered)
 		if rec == nil {
 			return fmt.Errorf("%w: it is filed", ErrDamaged)
 		}
-		b, err := t.counters(n)
+		sw, err := t.writer(n, rec)
 		if err != nil {
 			return err
 		}
@@ -126,7 +116,6 @@ func (s Recovery) recover(n uint64, chunks []uint32, of fates, found *Recovered)
 				become[i] = fatePending
 			}
 		}
-		sw := &statusWriter{t: t, n: n, rec: rec, counters: &b}
 		for _, chunk := range chunks {
 			if err := sw.recoverChunk(chunk, become, &one); err != nil {
 				return err

@@ -37,7 +37,7 @@ func (s *Store) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaig
 		if out, err = slots.Of(t.Tx, n); err != nil || rec == nil || !rec.state.Active() {
 			return err
 		}
-		b, err := t.counters(n)
+		sw, err := t.writer(n, rec)
 		if err != nil {
 			return err
 		}
@@ -45,8 +45,7 @@ func (s *Store) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaig
 		if err != nil {
 			return err
 		}
-		r := &replanner{t: t, n: n, rec: rec, now: now, table: table, grid: grid,
-			sw: &statusWriter{t: t, n: n, rec: rec, counters: &b}}
+		r := &replanner{statusWriter: sw, now: now, table: table, grid: grid}
 		if out, err = r.run(head, out); err != nil || !r.changed {
 			return err
 		}
@@ -55,9 +54,8 @@ func (s *Store) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaig
 			return err
 		}
 		failpoint.At(failpoint.Replanned)
-		r.sw.changed = true
-		r.sw.recompute = true
-		return r.sw.close()
+		r.recompute = true
+		return r.close()
 	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("slice %s again: %w", id, err)
@@ -67,21 +65,17 @@ func (s *Store) Replan(id campaign.ID, grid plan.Grid, now time.Time) ([]campaig
 
 // replanner is one run of Replan.
 type replanner struct {
-	t       *tx
-	n       uint64
-	rec     *record
+	*statusWriter
 	now     time.Time
 	table   *slots.Table
 	grid    plan.Grid
-	sw      *statusWriter
-	changed bool
 	expired uint64
 
 	places []plan.Placement // placements with room left; the first may be used in part
 	made   []slots.Slice
 
-	seen      []byte // statuses of chunk seenChunk before the run
-	seenChunk uint32
+	before      []byte // statuses of beforeChunk before the run
+	beforeChunk uint32
 }
 
 // rowProgress is a row's progress as far as slicing is concerned.
@@ -231,17 +225,16 @@ func (r *replanner) expire(w *chunkBatch, row uint32) error {
 		}
 	}
 	w.chunk = row / campaign.ChunkRows
-	if r.seen == nil || r.seenChunk != w.chunk {
+	if r.before == nil || r.beforeChunk != w.chunk {
 		var err error
-		if r.seen, err = r.sw.statuses(w.chunk); err != nil {
+		if r.before, err = r.statuses(w.chunk); err != nil {
 			return err
 		}
-		r.seenChunk = w.chunk
+		r.beforeChunk = w.chunk
 	}
-	statuses := r.seen
 	stride := int(r.rec.messages)
 	in := int(row%campaign.ChunkRows) * stride
-	for i, m := range statuses[in : in+stride] {
+	for i, m := range r.before[in : in+stride] {
 		if status := campaign.MessageStatus(m); status.Outcome() == campaign.Pending {
 			w.add(campaign.Entry{Sending: r.rec.id, Row: row,
 				Message: uint8(i) + 1, Outcome: campaign.Expired, Attempts: uint8(status.Attempts()), At: r.now})
@@ -252,9 +245,9 @@ func (r *replanner) expire(w *chunkBatch, row uint32) error {
 }
 
 func (r *replanner) flush(w *chunkBatch) error {
-	ended := func() uint64 { return r.sw.counters.counts[campaign.Expired] + r.sw.counters.counts[campaign.Unknown] }
+	ended := func() uint64 { return r.counters.counts[campaign.Expired] + r.counters.counts[campaign.Unknown] }
 	before := ended()
-	if err := r.sw.writeChunk(w); err != nil {
+	if err := r.writeChunk(w); err != nil {
 		return err
 	}
 	r.expired += ended() - before
@@ -271,7 +264,7 @@ func (r *replanner) each(one *slots.Slice, fn func(row uint32, s rowProgress) er
 		for row := span.first; row < span.end; row++ {
 			s := rowDone
 			switch {
-			case span.statuses == nil && r.sw.counters.base == campaign.Pending:
+			case span.statuses == nil && r.counters.base == campaign.Pending:
 				s = rowUnsent
 			case span.statuses != nil:
 				s = progressOf(span.row(row))

@@ -31,26 +31,16 @@ func (s *Store) Hold(why string, last uint64) (held int, err error) {
 	again := s.restored != "" // another sign of the same restore
 	err = s.update(func(t *tx) error {
 		held = 0
-		var open []uint64
-		if err := t.eachActive(func(n uint64, rec *record) error {
-			if !rec.state.Final() {
-				open = append(open, n)
+		unfinished := func(rec *record) bool { return !rec.state.Final() }
+		if err := t.changeActive(unfinished, func(head *campaign.Sending, _ *record) error {
+			if again && strings.Contains(head.Reason, restoredReason) {
+				return nil
 			}
+			holdOne(head, reason)
+			held++
 			return nil
 		}); err != nil {
 			return err
-		}
-		for _, n := range open {
-			if err := t.change(n, func(head *campaign.Sending, _ *record) error {
-				if again && strings.Contains(head.Reason, restoredReason) {
-					return nil
-				}
-				holdOne(head, reason)
-				held++
-				return nil
-			}); err != nil {
-				return err
-			}
 		}
 		return t.Renew(last)
 	})

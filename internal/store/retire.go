@@ -95,13 +95,10 @@ func (s Retention) FinishRemovals() error {
 	for {
 		var left []uint64
 		err := s.view(func(t *tx) error {
-			if t.Existing(bucketLeaving) == nil {
-				return nil
-			}
-			return t.Bucket(bucketLeaving).ForEach(func(k, _ []byte) error {
+			for k := range t.Prefixed(bucketLeaving, nil) {
 				left = append(left, binary.BigEndian.Uint64(k))
-				return nil
-			})
+			}
+			return nil
 		})
 		for i := 0; i < len(left) && err == nil; i++ {
 			err = s.update(func(t *tx) error {
@@ -159,7 +156,4 @@ func bucketsOfSending() [][]byte {
 }
 
 // isLeaving reports whether a removed sending's data is still being deleted.
-func isLeaving(t *tx, n uint64) bool {
-	b := t.Existing(bucketLeaving)
-	return b != nil && b.Get(db.Key8(n)) != nil
-}
+func isLeaving(t *tx, n uint64) bool { return t.Value(bucketLeaving, db.Key8(n)) != nil }

@@ -114,6 +114,21 @@ func (t *tx) eachActive(fn func(n uint64, rec *record) error) error {
 	})
 }
 
+// changeActive changes the unfiled sendings whose records are wanted; see change.
+func (t *tx) changeActive(wanted func(*record) bool, fn func(*campaign.Sending, *record) error) error {
+	var all []uint64
+	err := t.eachActive(func(n uint64, rec *record) error {
+		if wanted(rec) {
+			all = append(all, n)
+		}
+		return nil
+	})
+	for i := 0; i < len(all) && err == nil; i++ {
+		err = t.change(all[i], fn)
+	}
+	return err
+}
+
 // change reads a sending's header and record, lets fn alter both, and writes them with
 // everything that depends on them: the record's state, the timeline, the state counts.
 // The record is nil for a filed sending.

@@ -28,6 +28,12 @@ type statusWriter struct {
 	handOuts  answer // whether the bucket of hand-outs exists
 }
 
+// writer returns a statusWriter of a sending.
+func (t *tx) writer(n uint64, rec *record) (*statusWriter, error) {
+	b, err := t.counters(n)
+	return &statusWriter{t: t, n: n, rec: rec, counters: &b}, err
+}
+
 // statuses returns a copy of a chunk's statuses, or the initial ones if it has none yet.
 func (sw *statusWriter) statuses(chunk uint32) ([]byte, error) {
 	rows := sw.rec.rowsIn(chunk)

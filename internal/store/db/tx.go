@@ -55,10 +55,23 @@ func (t *Tx) Ascending(name []byte) Bucket {
 	return b
 }
 
-// Prefixed yields the keys of an outermost bucket that have the prefix, in order, and their values.
+// Value returns the value of a key in an outermost bucket, nil if there is none or the bucket wasn't made yet.
+func (t *Tx) Value(bucket, key []byte) []byte {
+	if b := t.Existing(bucket); b != nil {
+		return b.Get(key)
+	}
+	return nil
+}
+
+// Prefixed yields the keys of an outermost bucket that have the prefix, in order, and their values. A bucket that
+// wasn't made yet has none.
 func (t *Tx) Prefixed(bucket, prefix []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {
-		c := t.Bucket(bucket).Cursor()
+		b := t.Existing(bucket)
+		if b == nil {
+			return
+		}
+		c := b.Cursor()
 		for k, v := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix) && yield(k, v); k, v = c.Next() {
 		}
 	}
@@ -211,16 +224,12 @@ func (d *DB) EachPage(bucket, prefix, from []byte, fn func(key, value []byte) er
 func (d *DB) RemoveExpired(name []byte, expired func(value []byte) bool, remove func(t *Tx, key []byte) error) (int, error) {
 	var old [][]byte
 	err := d.View(func(t *Tx) error {
-		b := t.Existing(name)
-		if b == nil {
-			return nil
-		}
-		return b.ForEach(func(k, value []byte) error {
+		for k, value := range t.Prefixed(name, nil) {
 			if expired(value) {
 				old = append(old, bytes.Clone(k))
 			}
-			return nil
-		})
+		}
+		return nil
 	})
 	if err != nil || len(old) == 0 {
 		return 0, err

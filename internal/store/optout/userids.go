@@ -77,13 +77,11 @@ func (o *Table) OtherNames(t *db.Tx, contact string) (names []string) {
 	if known, _ := contactOfUserID(t, contact); known != "" {
 		return []string{known}
 	}
-	b := t.Existing(bucketUserIDsOf)
-	if b == nil || contact == "" {
+	if contact == "" {
 		return nil
 	}
 	prefix := o.userIDKey(contact, "")
-	c := b.Cursor()
-	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+	for k := range t.Prefixed(bucketUserIDsOf, prefix) {
 		names = append(names, string(k[len(prefix):]))
 	}
 	return names
@@ -192,11 +190,7 @@ func (o *Table) KnownContact(t *db.Tx, userID string) string {
 
 // contactOfUserID returns the contact of a user id and when it was last learned; "" if it isn't known.
 func contactOfUserID(t *db.Tx, userID string) (contact string, learned time.Time) {
-	b := t.Existing(bucketUserIDs)
-	if b == nil || userID == "" {
-		return "", time.Time{}
-	}
-	if value := b.Get([]byte(userID)); len(value) > 8 {
+	if value := t.Value(bucketUserIDs, []byte(userID)); len(value) > 8 {
 		contact, learned = string(value[8:]), time.Unix(int64(binary.BigEndian.Uint64(value)), 0)
 	}
 	return contact, learned

@@ -17,18 +17,14 @@ type Notice struct {
 // Notices returns all notices, those of older sendings first.
 func (s Tables) Notices() (list []Notice, err error) {
 	err = s.db.View(func(t *db.Tx) error {
-		b := t.Existing(bucketNotices)
-		if b == nil {
-			return nil
-		}
-		return b.ForEach(func(_, value []byte) error {
+		for _, value := range t.Prefixed(bucketNotices, nil) {
 			var n Notice
 			if err := db.DecodeJSON("notice", value, &n); err != nil {
 				return err
 			}
 			list = append(list, n)
-			return nil
-		})
+		}
+		return nil
 	})
 	return list, err
 }

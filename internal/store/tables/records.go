@@ -10,9 +10,7 @@ import (
 // Record returns a driver's record, nil if there is none. Names begin with the driver's name and a slash.
 func (s Tables) Record(name string) (value []byte, err error) {
 	err = s.db.View(func(t *db.Tx) error {
-		if b := t.Existing(bucketRecords); b != nil {
-			value = bytes.Clone(b.Get([]byte(name)))
-		}
+		value = bytes.Clone(t.Value(bucketRecords, []byte(name)))
 		return nil
 	})
 	return value, err

@@ -29,11 +29,7 @@ func (s Tables) AnswerRequest(r *Request) error {
 // Request returns the request with that key, or nil if there is none.
 func (s Tables) Request(key [32]byte) (r *Request, err error) {
 	err = s.db.View(func(t *db.Tx) error {
-		b := t.Existing(bucketRequests)
-		if b == nil {
-			return nil
-		}
-		value := b.Get(key[:])
+		value := t.Value(bucketRequests, key[:])
 		if value == nil {
 			return nil
 		}
