@@ -137,7 +137,7 @@ func Open(o Options) (*Daemon, error) {
 		return nil, err
 	}
 	d.hooks = webhooks.New(webhooks.Options{
-		Store: func() *store.Store { return d.store }, Drivers: func() []config.Driver { return d.current().Drivers() },
+		Store: func() webhooks.Store { return d.store }, Drivers: func() []config.Driver { return d.current().Drivers() },
 		Templates: d.refresher.changed, Metrics: d.metrics, Log: o.Log, Now: o.Now,
 	})
 	table, err := d.hooks.Prepare(o.Config, o.Getenv)

@@ -41,9 +41,27 @@ const largeReport = 50_000
 // lastUpdates limits the time for updating folders at a stop. The next start updates the others.
 const lastUpdates = 5 * time.Second
 
+// Store keeps the sendings whose folders these are. *store.Store implements it.
+type Store interface {
+	report.Source
+	Header(campaign.ID) (*campaign.Sending, error)
+	Update(campaign.ID, func(*campaign.Sending) error) error
+	Filed(id campaign.ID, notify bool) error
+
+	// Receipts and replies that a report doesn't have yet.
+	StaleReports() ([]campaign.ID, error)
+	MarkReported(id campaign.ID, version uint64) error
+
+	// Retention.
+	EndedBefore(before time.Time, after campaign.ID, limit int) ([]*campaign.Sending, error)
+	Remove(campaign.ID) (bool, error)
+	FinishRemovals() error
+	Audit(store.AuditEntry) error
+}
+
 // Options configure a Keeper.
 type Options struct {
-	Store    *store.Store
+	Store    Store
 	Inboxes  *folders.Inboxes
 	Config   func() *config.Config                      // the one in force
 	WaitsFor func(*campaign.Sending) *campaign.WaitsFor // why an active sending waits, nil if it doesn't; may be nil
@@ -55,7 +73,7 @@ type Options struct {
 
 // Keeper keeps the folders in step with the store. Its methods are safe for concurrent use.
 type Keeper struct {
-	store       *store.Store
+	store       Store
 	inboxes     *folders.Inboxes
 	config      func() *config.Config
 	waitsFor    func(*campaign.Sending) *campaign.WaitsFor

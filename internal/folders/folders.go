@@ -75,9 +75,16 @@ func Now(s *campaign.Sending) string {
 	return Of(s)
 }
 
+// Store keeps the ids of the inboxes, and the sendings whose drops were taken from them. *store.Store implements it.
+type Store interface {
+	InboxID(path string) (string, error)
+	SetInboxID(path, id string) error
+	Sendings(store.Filter) ([]*campaign.Sending, error)
+}
+
 // Inboxes are the inboxes of the configuration. Its methods are safe for concurrent use.
 type Inboxes struct {
-	store  *store.Store
+	store  Store
 	config func() *config.Config
 	log    *slog.Logger
 	onOpen func(inbox string) error // see OnOpen
@@ -87,7 +94,7 @@ type Inboxes struct {
 }
 
 // New returns the inboxes of the configuration that config returns, whose ids are in the store.
-func New(st *store.Store, config func() *config.Config, log *slog.Logger) *Inboxes {
+func New(st Store, config func() *config.Config, log *slog.Logger) *Inboxes {
 	return &Inboxes{store: st, config: config, log: log, away: map[string]bool{}}
 }
 

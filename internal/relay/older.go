@@ -14,10 +14,17 @@ import (
 	"campaignd/internal/store"
 )
 
+// OlderStore is a store that may be an older copy. *store.Store implements it.
+type OlderStore interface {
+	Records
+	Unrecorded([]store.Attempt) (key string, err error)
+	Hold(why string, last uint64) (held int, err error)
+}
+
 // HoldOlder holds everything in a store that lacks attempts for which workers have answered: log and hub
 // were lost at once, and the copy is older than what was sent. It returns a key of such a message, ""
 // if there is none. Call it before anything is handed out. It reads the answers that this store hasn't recorded.
-func (c *Conn) HoldOlder(ctx context.Context, s *store.Store) (key string, err error) {
+func (c *Conn) HoldOlder(ctx context.Context, s OlderStore) (key string, err error) {
 	stream, err := c.stream(ctx, c.Names.DoneStream())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return "", nil

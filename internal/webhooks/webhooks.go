@@ -37,9 +37,24 @@ type Metrics interface {
 	Replies(matched, unmatched int)
 }
 
+// Store keeps what providers report. *store.Store implements it.
+type Store interface {
+	RecordReceipts([]store.Receipt) ([]store.ReceiptResult, error)
+	MatchReceipts(settled time.Time) (done []store.ReceiptResult, left int, err error)
+	ContactOf(key string) (string, error)
+
+	AddReplies([]store.NewReply) error
+	MatchReplies(settled time.Time) (store.MatchedReplies, error)
+
+	AddOptOuts([]store.OptOut) (int, error)
+	LearnUserID(userID, contact string, at time.Time) error
+	ContactOfUserID(userID string) (string, error)
+	SamePerson(one, other string) error
+}
+
 // Options are the parts that webhooks use.
 type Options struct {
-	Store     func() *store.Store // it is opened after the webhooks were prepared
+	Store     func() Store // it is opened after the webhooks were prepared
 	Drivers   func() []config.Driver
 	Templates func([]receipts.TemplateChange) // passes on what is reported about templates
 	Metrics   Metrics
