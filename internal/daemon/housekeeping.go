@@ -45,12 +45,10 @@ func (d *Daemon) housekeeping(ctx context.Context) {
 		if next.IsZero() {
 			wait = maxHousekeepingSleep
 		}
-		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return
-		case <-timer.C:
+		case <-time.After(wait):
 		}
 		now := d.now()
 		if next.IsZero() || now.Before(next) {

@@ -33,10 +33,8 @@ func (p *place) hold(ctx, late context.Context, stopTimeout time.Duration) error
 // closeLog gives up what still waits for NATS stopTimeout after ctx's end, unless until ends before.
 func (p *place) closeLog(ctx, until context.Context, stopTimeout time.Duration) {
 	context.AfterFunc(ctx, func() {
-		timer := time.NewTimer(stopTimeout)
-		defer timer.Stop()
 		select {
-		case <-timer.C:
+		case <-time.After(stopTimeout):
 			p.log.Close()
 		case <-until.Done():
 		}

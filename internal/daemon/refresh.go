@@ -91,14 +91,11 @@ const refreshIdle = 24 * time.Hour
 // run renews until ctx ends.
 func (r *refresher) run(ctx context.Context) {
 	for {
-		timer := time.NewTimer(r.round(ctx))
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return
 		case <-r.kick:
-			timer.Stop()
-		case <-timer.C:
+		case <-time.After(r.round(ctx)):
 		}
 	}
 }

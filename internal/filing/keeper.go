@@ -169,12 +169,6 @@ func (w *reportWorker) enqueue(id campaign.ID) {
 
 func (w *reportWorker) run(ctx context.Context) {
 	var tick <-chan time.Time
-	var timer *time.Timer
-	defer func() {
-		if timer != nil {
-			timer.Stop()
-		}
-	}()
 	stopped := func() bool { return ctx.Err() != nil }
 	for {
 		select {
@@ -191,8 +185,7 @@ func (w *reportWorker) run(ctx context.Context) {
 			tick = nil
 		}
 		if tick == nil && len(w.ticksLeft) > 0 {
-			timer = time.NewTimer(statusEvery)
-			tick = timer.C
+			tick = time.After(statusEvery)
 		}
 	}
 }

@@ -33,12 +33,10 @@ func (k *Keeper) RenewReports(ctx context.Context) {
 	renewals := map[campaign.ID]renewal{}
 	for {
 		refresh := k.config().ResultsRefresh
-		timer := time.NewTimer(min(refresh/2, maxLateSleep))
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return
-		case <-timer.C:
+		case <-time.After(min(refresh/2, maxLateSleep)):
 			if err := k.renew(ctx, renewals, refresh); err != nil && ctx.Err() == nil && !k.log.Recently(err.Error()) {
 				k.log.Error("renew files with later receipts and replies; retrying", "err", err)
 			}

@@ -10,11 +10,8 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/failpoint"
-	"campaignd/internal/filing"
 	"campaignd/internal/folders"
-	"campaignd/internal/rarelog"
 	"campaignd/internal/safeio"
-	"campaignd/internal/store"
 	"campaignd/internal/watch"
 )
 
@@ -23,16 +20,9 @@ var errChanged = errors.New("changed while it was being claimed")
 
 // claimer takes drops out of their inbox under an id, and ends their claims: decided, given back or refused.
 type claimer struct {
-	store   *store.Store
-	inboxes *folders.Inboxes
-	keeper  *filing.Keeper
-	drops   *dropTable
+	common
 	waits   *waits
-	notes   *noteKeeper
-	newest  *newestByName
 	decided func(campaign.ID)
-	log     *rarelog.Log
-	now     func() time.Time
 }
 
 // claim records the drop in the store under a new id and moves its files into its folder. The

@@ -18,7 +18,6 @@ import (
 	"campaignd/internal/filing"
 	"campaignd/internal/folders"
 	"campaignd/internal/optouts"
-	"campaignd/internal/rarelog"
 	"campaignd/internal/safeio"
 	"campaignd/internal/send"
 	"campaignd/internal/store"
@@ -30,17 +29,10 @@ var errNoSending = errors.New("this inbox has had no drop of that name (and id);
 
 // controls obeys control files.
 type controls struct {
-	store      *store.Store
-	inboxes    *folders.Inboxes
-	keeper     *filing.Keeper
+	common
 	dispatcher Dispatcher
 	checker    func() *check.Checker
 	queue      workQueue
-	drops      *dropTable
-	notes      *noteKeeper
-	newest     *newestByName
-	log        *rarelog.Log
-	now        func() time.Time
 }
 
 // put queues a control file. An empty NAME.cancel, NAME.pause, NAME.resume or NAME.results acts only on

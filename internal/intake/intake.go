@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,8 @@ import (
 	"campaignd/internal/config"
 	"campaignd/internal/filing"
 	"campaignd/internal/folders"
+	"campaignd/internal/optouts"
+	"campaignd/internal/plan"
 	"campaignd/internal/plan/document"
 	"campaignd/internal/rarelog"
 	"campaignd/internal/report"
@@ -37,6 +40,34 @@ import (
 	"campaignd/internal/store"
 	"campaignd/internal/watch"
 )
+
+// Store keeps drops from their claim on. *store.Store implements it.
+type Store interface {
+	// A drop, from its claim until it is decided.
+	Begin(*campaign.Sending, *store.Request) error
+	AppendRows(campaign.ID, []store.Packed) error
+	AppendRefusals(campaign.ID, []campaign.Refusal) error
+	DiscardRows(campaign.ID) error
+	Reservations(application int64, slot time.Duration) plan.Reservations
+	Accept(*campaign.Sending, store.Terms) ([]campaign.Slice, error)
+	Refuse(s *campaign.Sending, state campaign.State, reason string) error
+
+	// Drops of before.
+	Header(campaign.ID) (*campaign.Sending, error)
+	Load(campaign.ID) (*campaign.Sending, []campaign.Slice, campaign.Counts, error)
+	Sendings(store.Filter) ([]*campaign.Sending, error)
+	Unfiled() iter.Seq2[*campaign.Sending, error]
+	Update(campaign.ID, func(*campaign.Sending) error) error
+
+	// Control files.
+	Reschedule(id campaign.ID, at time.Time, terms store.Terms) ([]campaign.Slice, error)
+	optouts.Adder
+	Audit(store.AuditEntry) error
+
+	// A store that is older than the folders.
+	Highest() (uint64, error)
+	Hold(why string, last uint64) (held int, err error)
+}
 
 // Dispatcher pauses, resumes and cancels sendings. After a method has returned, nothing leaves
 // against the command.
@@ -56,7 +87,7 @@ type Media interface {
 
 // Options configure an Intake.
 type Options struct {
-	Store      *store.Store
+	Store      Store
 	StateDir   string // folder for the temporary files of a check
 	Checker    *check.Checker
 	Dispatcher Dispatcher
@@ -69,26 +100,31 @@ type Options struct {
 	Now        func() time.Time // nil: time.Now
 }
 
+// common is what Intake, its claimer and its controls share.
+type common struct {
+	store   Store
+	inboxes *folders.Inboxes
+	keeper  *filing.Keeper
+	drops   *dropTable
+	notes   *noteKeeper
+	newest  *newestByName
+	log     *rarelog.Log
+	now     func() time.Time
+}
+
 // Intake implements watch.Handler. Its methods are safe for
 // concurrent use.
 type Intake struct {
-	store    *store.Store
+	common
 	stateDir string
 	check    atomic.Pointer[check.Checker]
-	inboxes  *folders.Inboxes
-	keeper   *filing.Keeper
 	media    Media
 	accepted func(campaign.ID)
 	decided  func(campaign.ID)
-	log      *rarelog.Log
-	now      func() time.Time
 	free     func(path string) (uint64, error) // returns free bytes; replaced by tests
 
 	queue    workQueue
-	drops    *dropTable
 	waits    *waits
-	notes    *noteKeeper
-	newest   *newestByName
 	claims   *claimer
 	controls *controls
 	restored *restoreCheck
@@ -97,8 +133,8 @@ type Intake struct {
 // New returns an Intake. It starts nothing and does no I/O.
 func New(o Options) *Intake {
 	in := &Intake{
-		store: o.Store, stateDir: o.StateDir, inboxes: o.Inboxes, media: o.Media, accepted: o.Accepted, keeper: o.Keeper, now: o.Now,
-		free: safeio.FreeSpace, queue: newWorkQueue(), drops: newDropTable(), newest: &newestByName{store: o.Store},
+		common:   common{store: o.Store, inboxes: o.Inboxes, keeper: o.Keeper, drops: newDropTable(), newest: &newestByName{store: o.Store}, now: o.Now},
+		stateDir: o.StateDir, media: o.Media, accepted: o.Accepted, free: safeio.FreeSpace, queue: newWorkQueue(),
 	}
 	if in.now == nil {
 		in.now = time.Now
@@ -113,10 +149,8 @@ func New(o Options) *Intake {
 	in.check.Store(o.Checker)
 	in.waits = &waits{drops: in.drops, inbox: in.inbox, log: in.log, now: in.now}
 	in.notes = newNoteKeeper(in)
-	in.claims = &claimer{store: o.Store, inboxes: o.Inboxes, keeper: o.Keeper, drops: in.drops, waits: in.waits, notes: in.notes, newest: in.newest,
-		decided: in.decided, log: in.log, now: in.now}
-	in.controls = &controls{store: o.Store, inboxes: o.Inboxes, keeper: o.Keeper, dispatcher: o.Dispatcher, checker: in.Checker, queue: in.queue, drops: in.drops,
-		notes: in.notes, newest: in.newest, log: in.log, now: in.now}
+	in.claims = &claimer{common: in.common, waits: in.waits, decided: in.decided}
+	in.controls = &controls{common: in.common, dispatcher: o.Dispatcher, checker: in.Checker, queue: in.queue}
 	in.restored = &restoreCheck{store: o.Store, inboxes: o.Inboxes, dispatcher: o.Dispatcher, config: func() *config.Config { return in.Checker().Config }, log: in.log,
 		late: map[string]*compared{}}
 	in.inboxes.OnOpen(in.restored.compareLate)

@@ -21,7 +21,7 @@ const maxNames = 10 * earlierLook
 // newestByName finds the newest sending of a name. It reads the newest sendings of the store once;
 // reading them for every refused drop would cost 40 ms each.
 type newestByName struct {
-	store *store.Store
+	store Store
 	mu    sync.Mutex               // guards known
 	known map[dropName]campaign.ID // nil: not read yet
 }

@@ -39,7 +39,7 @@ type openSending struct {
 
 // restoreCheck holds the sendings of a store that was restored from an older copy.
 type restoreCheck struct {
-	store      *store.Store
+	store      Store
 	inboxes    *folders.Inboxes
 	dispatcher Dispatcher
 	config     func() *config.Config

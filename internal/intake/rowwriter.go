@@ -29,7 +29,7 @@ const groupRefusals = 10_000
 // storeRowWriter stores the rows of a check. Transactions run in parallel to the check, one at a
 // time.
 type storeRowWriter struct {
-	store    *store.Store
+	store    Store
 	s        *campaign.Sending
 	group    *errgroup.Group
 	ctx      context.Context // context of group; ends with its first error
@@ -44,7 +44,7 @@ type storeRowWriter struct {
 	free     func(path string) (uint64, error) // returns free bytes
 }
 
-func newStoreRowWriter(ctx context.Context, st *store.Store, s *campaign.Sending, free func(path string) (uint64, error)) *storeRowWriter {
+func newStoreRowWriter(ctx context.Context, st Store, s *campaign.Sending, free func(path string) (uint64, error)) *storeRowWriter {
 	w := &storeRowWriter{store: st, s: s, packs: make(chan []store.Packed, 1), free: free}
 	w.group, w.ctx = errgroup.WithContext(ctx)
 	w.group.Go(func() error {

@@ -118,14 +118,11 @@ func (n *Notifier) Run(ctx context.Context) error {
 	defer workers.Wait()
 	for {
 		next := n.start(ctx, &workers)
-		timer := time.NewTimer(min(max(next.Sub(n.opts.Now()), 0), maxSleep))
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return nil
-		case <-timer.C:
+		case <-time.After(min(max(next.Sub(n.opts.Now()), 0), maxSleep)):
 		case <-n.kick:
-			timer.Stop()
 		}
 	}
 }

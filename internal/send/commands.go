@@ -118,11 +118,9 @@ func (d *Dispatcher) Cancel(ctx context.Context, id campaign.ID) (campaign.State
 	d.runs.release(id)
 	d.runs.undefer(id)
 	d.runs.leave(r)
-	timer := time.NewTimer(cancelWait)
-	defer timer.Stop()
 	select {
 	case <-r.concluded:
-	case <-timer.C:
+	case <-time.After(cancelWait):
 	case <-ctx.Done():
 	}
 	s, _, _, err = d.store.Load(id)

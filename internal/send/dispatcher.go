@@ -74,15 +74,13 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		after time.Duration
 		act   func()
 	}{{d.stopTimeout, d.abort}, {grace, d.stopRetrying}, {grace, nil}} {
-		timer := time.NewTimer(limit.after)
 		select {
 		case <-ended:
-			timer.Stop()
 			if d.resultsLost.Load() {
 				return fmt.Errorf("stop sending: some results could not be recorded; those messages count as in flight")
 			}
 			return nil
-		case <-timer.C:
+		case <-time.After(limit.after):
 		}
 		if limit.act != nil {
 			limit.act()

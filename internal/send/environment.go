@@ -90,13 +90,11 @@ func (e *environment) persist(what string, fn func() error) {
 			return
 		}
 		e.storeFailed(what, err)
-		timer := time.NewTimer(wait)
 		select {
 		case <-e.retryCtx.Done():
-			timer.Stop()
 			e.resultsLost.Store(true)
 			return
-		case <-timer.C:
+		case <-time.After(wait):
 		}
 	}
 }

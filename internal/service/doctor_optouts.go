@@ -13,12 +13,12 @@ import (
 const doctorOptOuts = 1_000_000
 
 // optOutFindings reports opt-outs and replies that can't be matched to anybody, without their contacts.
-func (svc *Service) optOutFindings(deep bool) ([]api.Finding, error) {
+func (svc *Service) optOutFindings(deep bool) (list findings, err error) {
 	total, err := svc.Store.OptOuts()
 	if err != nil {
 		return nil, err
 	}
-	list := []api.Finding{{Check: "opt-outs", Level: api.LevelOK, Message: fmt.Sprintf("%s are in force", display.Number(total))}}
+	list.add("opt-outs", api.LevelOK, fmt.Sprintf("%s are in force", display.Number(total)), "")
 	if deep || total <= doctorOptOuts {
 		more, err := svc.unmatchedOptOuts()
 		if err != nil {
@@ -31,18 +31,16 @@ func (svc *Service) optOutFindings(deep bool) ([]api.Finding, error) {
 		return nil, err
 	}
 	if deleted > 0 {
-		list = append(list, api.Finding{Check: "replies", Level: api.LevelOK,
-			Message: fmt.Sprintf("%s since %s belong to no sending and were deleted", display.Number(deleted), since.Format("2006-01-02 15:04 UTC"))})
+		list.add("replies", api.LevelOK, fmt.Sprintf("%s since %s belong to no sending and were deleted", display.Number(deleted), since.Format("2006-01-02 15:04 UTC")), "")
 	}
 	if waiting > 0 {
-		list = append(list, api.Finding{Check: "replies", Level: api.LevelOK,
-			Message: fmt.Sprintf("%s wait for their sending, or for the number of a user id", display.Number(waiting))})
+		list.add("replies", api.LevelOK, fmt.Sprintf("%s wait for their sending, or for the number of a user id", display.Number(waiting)), "")
 	}
 	return list, nil
 }
 
 // unmatchedOptOuts looks at every opt-out.
-func (svc *Service) unmatchedOptOuts() (list []api.Finding, err error) {
+func (svc *Service) unmatchedOptOuts() (list findings, err error) {
 	c := svc.Config()
 	refusals := map[int64]func(string, []byte) string{}
 	strange, from, alone := 0, "", 0
@@ -66,13 +64,11 @@ func (svc *Service) unmatchedOptOuts() (list []api.Finding, err error) {
 		return nil
 	})
 	if strange > 0 {
-		list = append(list, api.Finding{Check: "opt-outs", Level: api.LevelWarn,
-			Message: fmt.Sprintf("%s match nobody, because they are not contacts of their channels; the last is of %s", display.Number(strange), from),
-			Advice:  "find them with: campaignd suppress list; add them again as the channel's contacts are written"})
+		list.add("opt-outs", api.LevelWarn, fmt.Sprintf("%s match nobody, because they are not contacts of their channels; the last is of %s", display.Number(strange), from),
+			"find them with: campaignd suppress list; add them again as the channel's contacts are written")
 	}
 	if alone > 0 {
-		list = append(list, api.Finding{Check: "opt-outs", Level: api.LevelOK,
-			Message: fmt.Sprintf("%s are user ids whose number isn't known; they count for the number as soon as a receipt tells it", display.Number(alone))})
+		list.add("opt-outs", api.LevelOK, fmt.Sprintf("%s are user ids whose number isn't known; they count for the number as soon as a receipt tells it", display.Number(alone)), "")
 	}
 	return list, err
 }

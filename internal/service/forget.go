@@ -59,12 +59,10 @@ func (svc *Service) Forget(ctx context.Context, contact, who string) (api.Forgot
 		if svc.Now().After(deadline) {
 			return done, api.Conflictf("%s messages to the contact are in flight: nothing more is sent to it, but run the command again to remove their rows", display.Number(inFlight))
 		}
-		timer := time.NewTimer(forgetAgain)
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return done, ctx.Err()
-		case <-timer.C:
+		case <-time.After(forgetAgain):
 		}
 	}
 	done.Sendings = len(had)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"campaignd/internal/api"
 	"campaignd/internal/check"
@@ -15,6 +16,19 @@ import (
 	"campaignd/internal/source"
 	"campaignd/internal/store"
 )
+
+// optOutStore has the contacts that want no messages, and forgets contacts.
+type optOutStore interface {
+	optouts.Adder
+	RemoveOptOut(application int64, channelType, contactCode string) (bool, error)
+	EachOptOut(application int64, fn func(store.OptOut) error) error
+	OptOuts() (uint64, error)
+	OptedOut(application int64, channelType string, contactCode []byte) (bool, error)
+	UnmatchedReplies() (deleted uint64, since time.Time, waiting int, err error)
+	ContactOfUserID(string) (string, error)
+	NamesOf(contact string) ([]string, error)
+	Forget(ctx context.Context, contact string, places []store.Place) (store.Forgotten, error)
+}
 
 // applicationIDs returns the application of an opt-out, or all configured ones for 0.
 func (svc *Service) applicationIDs(application int64) ([]int64, error) {

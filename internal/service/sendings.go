@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"campaignd/internal/api"
 	"campaignd/internal/campaign"
@@ -20,6 +21,15 @@ import (
 	"campaignd/internal/store"
 )
 
+// sendingStore has the sendings and their messages.
+type sendingStore interface {
+	report.Source
+	Header(campaign.ID) (*campaign.Sending, error)
+	Sendings(store.Filter) ([]*campaign.Sending, error)
+	EachResult(campaign.ID, func(at time.Time, o campaign.Outcome) error) error
+	Resend(campaign.ID, store.Resending) (store.Resent, error)
+}
+
 // Sendings implements control.Sendings.
 func (svc *Service) Sendings(_ context.Context, f api.Filter) ([]api.Sending, error) {
 	filter := store.Filter{States: f.States, Application: f.Application}
@@ -30,16 +40,10 @@ func (svc *Service) Sendings(_ context.Context, f api.Filter) ([]api.Sending, er
 	if err != nil {
 		return nil, err
 	}
-	if f.Name != "" {
-		part := strings.ToLower(f.Name)
-		heads = slices.DeleteFunc(heads, func(s *campaign.Sending) bool { return !strings.Contains(strings.ToLower(s.Name), part) })
-	}
-	if !f.Since.IsZero() {
-		heads = slices.DeleteFunc(heads, func(s *campaign.Sending) bool { return s.ReceivedAt.Before(f.Since) })
-	}
-	if f.Inbox != "" {
-		heads = slices.DeleteFunc(heads, func(s *campaign.Sending) bool { return !config.SamePath(s.Inbox, f.Inbox) })
-	}
+	part := strings.ToLower(f.Name)
+	heads = slices.DeleteFunc(heads, func(s *campaign.Sending) bool {
+		return !strings.Contains(strings.ToLower(s.Name), part) || s.ReceivedAt.Before(f.Since) || f.Inbox != "" && !config.SamePath(s.Inbox, f.Inbox)
+	})
 	heads = heads[min(f.Offset, len(heads)):]
 	if f.Limit > 0 {
 		heads = heads[:min(f.Limit, len(heads))]

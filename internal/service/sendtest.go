@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -110,11 +111,7 @@ func testSubject(c *config.Config, m api.TestMessage) (config.Channel, []campaig
 	}
 	ch, ok := a.Channels[m.ChannelType]
 	if !ok {
-		var names []string
-		for name := range a.Channels {
-			names = append(names, name)
-		}
-		slices.Sort(names)
+		names := slices.Sorted(maps.Keys(a.Channels))
 		return fail(api.NotFoundf("application %d has no channel %q; it has: %s%s", a.ID, m.ChannelType, strings.Join(names, ", "), source.DidYouMean(m.ChannelType, names)))
 	}
 	camp, why, details, err := check.NewCampaigns(c.CampaignsDir).Find(a.ID, m.CampaignID)

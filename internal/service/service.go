@@ -20,12 +20,20 @@ import (
 	"campaignd/internal/intake"
 	"campaignd/internal/keylock"
 	"campaignd/internal/send"
-	"campaignd/internal/store"
 	"campaignd/internal/watch"
 )
 
 // StoreName is the name of the store's file in the state folder (docs/contract.md 11).
 const StoreName = "campaignd.db"
+
+// Store is what the operations use of the store, by file. *store.Store implements it.
+type Store interface {
+	sendingStore
+	optOutStore
+	uploadStore
+	slotStore
+	upkeepStore
+}
 
 // Watchers are the running watchers of the inboxes.
 type Watchers interface {
@@ -47,7 +55,7 @@ type Cluster interface {
 
 // Options are the parts that the operations use.
 type Options struct {
-	Store      *store.Store
+	Store      Store
 	Intake     *intake.Intake
 	Keeper     *filing.Keeper // of the folders
 	Dispatcher *send.Dispatcher

@@ -14,6 +14,14 @@ import (
 	"campaignd/internal/store"
 )
 
+// slotStore knows when things are due, and which slots are reserved.
+type slotStore interface {
+	Upcoming(application int64, limit int) (ids []campaign.ID, total int, err error)
+	Reserved(application int64, slot time.Duration, first int64, n int) ([]uint32, error)
+	SendingsInSlots(application int64, slot time.Duration, first int64, n int) ([]store.Share, error)
+	Earlier(digest string, at time.Time, window time.Duration) (campaign.ID, error)
+}
+
 // Timeline implements control.Timetable.
 func (svc *Service) Timeline(_ context.Context, application int64, limit int) (api.Timeline, error) {
 	now := svc.Now().UTC()

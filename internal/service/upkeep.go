@@ -23,6 +23,18 @@ import (
 	"campaignd/internal/store"
 )
 
+// upkeepStore is the store as operators see it.
+type upkeepStore interface {
+	Stats() (store.Stats, error)
+	Due(until time.Time) (ids []campaign.ID, next time.Time, err error)
+	Writable() error
+	Verify(deep bool) []string
+	Backup(io.Writer) error
+	Compact(context.Context) (store.Compacted, error)
+	Audit(store.AuditEntry) error
+	EachAudit(since time.Time, fn func(store.AuditEntry) error) error
+}
+
 // Status implements control.Upkeep.
 func (svc *Service) Status(context.Context) (api.Status, error) {
 	stats, err := svc.Store.Stats()
@@ -160,35 +172,35 @@ func text(err error) string {
 	return err.Error()
 }
 
+// findings are what the doctor found.
+type findings []api.Finding
+
+func (f *findings) add(check string, level api.Level, message, advice string) {
+	*f = append(*f, api.Finding{Check: check, Level: level, Message: message, Advice: advice})
+}
+
 // storeFindings judges the store by what is wrong in it and by why its last write failed.
-func storeFindings(wrong []string, unwritable error) (list []api.Finding) {
-	add := func(level api.Level, message, advice string) {
-		list = append(list, api.Finding{Check: "store", Level: level, Message: message, Advice: advice})
-	}
+func storeFindings(wrong []string, unwritable error) (list findings) {
 	for _, w := range wrong {
-		add(api.LevelFail, w, "keep a copy of the file, stop the daemon and restore the newest backup")
+		list.add("store", api.LevelFail, w, "keep a copy of the file, stop the daemon and restore the newest backup")
 	}
 	if unwritable != nil {
-		add(api.LevelFail, "nothing can be recorded, so nothing is sent: "+unwritable.Error(), cmp.Or(safeio.Advice(unwritable), "see the daemon's log"))
+		list.add("store", api.LevelFail, "nothing can be recorded, so nothing is sent: "+unwritable.Error(), cmp.Or(safeio.Advice(unwritable), "see the daemon's log"))
 	}
 	if len(list) == 0 {
-		add(api.LevelOK, "its counts are consistent", "")
+		list.add("store", api.LevelOK, "its counts are consistent", "")
 	}
 	return list
 }
 
 // Doctor implements control.Upkeep.
 func (svc *Service) Doctor(ctx context.Context, deep bool) ([]api.Finding, error) {
-	var list []api.Finding
-	add := func(check string, level api.Level, message, advice string) {
-		list = append(list, api.Finding{Check: check, Level: level, Message: message, Advice: advice})
-	}
 	c := svc.Config()
-	list = append(list, storeFindings(svc.Store.Verify(deep), svc.Store.Writable())...)
+	list := storeFindings(svc.Store.Verify(deep), svc.Store.Writable())
 	if free, err := safeio.FreeSpace(c.StateDir); err == nil && free < control.LowSpace {
-		add("disk", api.LevelWarn, fmt.Sprintf("%s MiB are free on the store's file system", display.Number(free>>20)), "free some space: a new drop waits until its own size plus 64 MiB are free")
+		list.add("disk", api.LevelWarn, fmt.Sprintf("%s MiB are free on the store's file system", display.Number(free>>20)), "free some space: a new drop waits until its own size plus 64 MiB are free")
 	} else {
-		add("disk", api.LevelOK, fmt.Sprintf("%s MiB are free on the store's file system", display.Number(free>>20)), "")
+		list.add("disk", api.LevelOK, fmt.Sprintf("%s MiB are free on the store's file system", display.Number(free>>20)), "")
 	}
 	for _, in := range c.Inboxes {
 		if err := svc.Inboxes.Prepare(in.Path); err != nil {
@@ -199,32 +211,32 @@ func (svc *Service) Doctor(ctx context.Context, deep bool) ([]api.Finding, error
 			case errors.Is(err, folders.ErrNotInbox):
 				advice = "mount its disk, and everything continues; if the folder was replaced on purpose, run: campaignd inbox accept " + in.Path
 			}
-			add("inbox", api.LevelFail, err.Error(), advice)
+			list.add("inbox", api.LevelFail, err.Error(), advice)
 		} else {
-			add("inbox", api.LevelOK, in.Path+" can be read and written", "")
+			list.add("inbox", api.LevelOK, in.Path+" can be read and written", "")
 		}
 	}
 	if unknown := svc.Intake.UnknownFolders(); len(unknown) > 0 {
-		add("folders", api.LevelWarn, fmt.Sprintf("%s in accepted/ without a sending that is under way, such as %s", display.Amount(len(unknown), "folder"), unknown[0]),
+		list.add("folders", api.LevelWarn, fmt.Sprintf("%s in accepted/ without a sending that is under way, such as %s", display.Amount(len(unknown), "folder"), unknown[0]),
 			"find out what happened to each, then move its files back into the inbox or remove the folder")
 	}
 	campaigns, broken, err := check.NewCampaigns(c.CampaignsDir).All()
 	switch {
 	case err != nil:
-		add("campaigns", api.LevelFail, err.Error(), "create the folder or fix campaigns_dir")
+		list.add("campaigns", api.LevelFail, err.Error(), "create the folder or fix campaigns_dir")
 	case broken.Count > 0:
 		for _, p := range broken.List {
-			add("campaigns", api.LevelFail, p.String(), "fix the file; it is read again automatically")
+			list.add("campaigns", api.LevelFail, p.String(), "fix the file; it is read again automatically")
 		}
 	default:
-		add("campaigns", api.LevelOK, fmt.Sprintf("%d can be read", len(campaigns)), "")
+		list.add("campaigns", api.LevelOK, fmt.Sprintf("%d can be read", len(campaigns)), "")
 	}
 	if _, problems := c.Reload(); problems.Count > 0 {
 		for _, p := range problems.List {
-			add("configuration", api.LevelFail, p.String(), "fix the file, then run: campaignd config reload")
+			list.add("configuration", api.LevelFail, p.String(), "fix the file, then run: campaignd config reload")
 		}
 	} else {
-		add("configuration", api.LevelOK, c.File+" is valid", "")
+		list.add("configuration", api.LevelOK, c.File+" is valid", "")
 	}
 	for _, channel := range svc.Dispatcher.Channels() {
 		list = append(list, channelFinding(channel))
@@ -239,13 +251,13 @@ func (svc *Service) Doctor(ctx context.Context, deep bool) ([]api.Finding, error
 	}
 	optOuts, err := svc.optOutFindings(deep)
 	if err != nil {
-		add("opt-outs", api.LevelFail, err.Error(), "keep a copy of the file, stop the daemon and restore the newest backup")
+		list.add("opt-outs", api.LevelFail, err.Error(), "keep a copy of the file, stop the daemon and restore the newest backup")
 	}
 	list = append(list, optOuts...)
 	if newest, err := svc.Store.Sendings(store.Filter{Limit: 1}); err == nil && len(newest) == 1 && newest[0].ReceivedAt.After(svc.Now().Add(time.Minute)) {
-		add("clock", api.LevelWarn, "the newest sending was received in the future: the clock was set back", "check that the time is synchronized")
+		list.add("clock", api.LevelWarn, "the newest sending was received in the future: the clock was set back", "check that the time is synchronized")
 	} else {
-		add("clock", api.LevelOK, "no sending was received in the future", "")
+		list.add("clock", api.LevelOK, "no sending was received in the future", "")
 	}
 	return list, nil
 }

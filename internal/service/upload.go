@@ -39,6 +39,12 @@ const (
 	partInbox  = "inbox"
 )
 
+// uploadStore remembers the uploads that had an Idempotency-Key.
+type uploadStore interface {
+	Request(key [32]byte) (*store.Request, error)
+	AnswerRequest(*store.Request) error
+}
+
 // Upload implements control.Uploads.
 func (svc *Service) Upload(ctx context.Context, request api.UploadRequest, next func() (*api.UploadPart, error), who string) (api.Uploaded, error) {
 	if svc.Stopping.Err() != nil {

@@ -116,11 +116,9 @@ func (g *committer) gather() {
 	joined := make(chan struct{})
 	g.joined, g.enough = joined, g.last
 	g.mu.Unlock()
-	timer := time.NewTimer(g.wait)
-	defer timer.Stop()
 	select {
 	case <-joined:
-	case <-timer.C:
+	case <-time.After(g.wait):
 		g.mu.Lock()
 		g.joined = nil
 		g.mu.Unlock()

@@ -75,12 +75,10 @@ func (h *Hooks) Run(ctx context.Context) {
 		case <-again.C:
 		case <-h.unmatched:
 		}
-		gather := time.NewTimer(max(matchDelay, matchShare*took))
 		select {
 		case <-ctx.Done():
-			gather.Stop()
 			return
-		case <-gather.C:
+		case <-time.After(max(matchDelay, matchShare*took)):
 		}
 		begin := time.Now()
 		left := h.matchOnce(h.Now().Add(-receiptSettled))

@@ -58,8 +58,7 @@ func (d *Dashboard) stream(w http.ResponseWriter, r *http.Request, whole func() 
 	orders := map[string][]string{}
 	ticker := time.NewTicker(refreshEvery)
 	defer ticker.Stop()
-	end := time.NewTimer(streamLength)
-	defer end.Stop()
+	end := time.After(streamLength)
 	var quiet time.Duration
 	var last *view
 	for {
@@ -96,7 +95,7 @@ func (d *Dashboard) stream(w http.ResponseWriter, r *http.Request, whole func() 
 			return
 		case <-d.ending:
 			return
-		case <-end.C:
+		case <-end:
 			return
 		case <-ticker.C:
 		}
