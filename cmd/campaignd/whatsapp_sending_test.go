@@ -56,8 +56,10 @@ func TestHoldOfAnUnusedChannelIsNotShown(t *testing.T) {
 	s.until("the channel is held", func() bool { return strings.Contains(s.show("held"), "channel wa is held") })
 	s.submit("free", 7, "34666000222,Grace,file\n34666000333,Edith,file\n34666000444,Joan,file\n")
 	s.until("a message of the other sending is sent", func() bool { return strings.Contains(s.show("free"), "sent") })
-	if text := s.show("free"); strings.Contains(text, "held") || strings.Contains(text, "waits") || strings.Contains(text, "channel wa") {
-		t.Errorf("show tells of a channel that the sending doesn't use:\n%s", text)
+	for _, word := range []string{"held", "waits", "channel wa"} {
+		if text := s.show("free"); strings.Contains(text, word) {
+			t.Errorf("show: got\n%s\nwant no %q: the sending doesn't use that channel", text, word)
+		}
 	}
 	if status := s.read("in/accepted/free.*/status.txt"); strings.Contains(status, "held") || strings.Contains(status, "wa ") {
 		t.Errorf("status.txt tells of a channel that the sending doesn't use:\n%s", status)

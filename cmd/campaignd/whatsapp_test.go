@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"campaignd/internal/send/whatsapp/graphfake"
 )
 
@@ -345,7 +347,7 @@ func TestWhatsAppUndelivered(t *testing.T) {
 	}
 	wantText(t, "resend", out.String(), "2 messages are sent again", "2 undelivered")
 	s.until("Meta has got them again", func() bool { return len(s.fake.Messages()) == 5 })
-	if got := s.got(); got["34666000111"] != 1 || got["34666000222"] != 2 || got["34666000333"] != 2 {
-		t.Errorf("Meta got %v; want the two that were not delivered again", got)
+	if diff := cmp.Diff(map[string]int{"34666000111": 1, "34666000222": 2, "34666000333": 2}, s.got()); diff != "" {
+		t.Errorf("messages at Meta (-want +got):\n%s", diff)
 	}
 }

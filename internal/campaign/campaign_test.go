@@ -23,8 +23,14 @@ func TestNewID(t *testing.T) {
 		{time.Date(2026, 12, 31, 0, 0, 0, 0, time.UTC), 1234567, "20261231-1234567"},
 	} {
 		got := NewID(c.at, c.n)
-		if got != c.want || got.Number() != c.n || !got.Valid() {
-			t.Errorf("NewID(%v, %d) = %s with number %d, want %s", c.at, c.n, got, got.Number(), c.want)
+		if got != c.want {
+			t.Errorf("NewID(%v, %d): got %s, want %s", c.at, c.n, got, c.want)
+		}
+		if got.Number() != c.n {
+			t.Errorf("number of %s: got %d, want %d", got, got.Number(), c.n)
+		}
+		if !got.Valid() {
+			t.Errorf("%s is invalid, want it valid", got)
 		}
 	}
 }

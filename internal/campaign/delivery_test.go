@@ -58,8 +58,14 @@ func TestDeliveryStates(t *testing.T) {
 	var c DeliveryCounts
 	for d := NoReceipt; d <= Read; d++ {
 		got, ok := ParseDelivery(d.String())
-		if got != d || ok != (d != NoReceipt) || (c.Of(d) != nil) != ok {
-			t.Errorf("%d: %q gives %d, %t", d, d, got, ok)
+		if got != d {
+			t.Errorf("parsing %q: got %q, want the same", d, got)
+		}
+		if want := d != NoReceipt; ok != want {
+			t.Errorf("parsing %q: got %t, want %t", d, ok, want)
+		}
+		if counted := c.Of(d) != nil; counted != ok {
+			t.Errorf("%q has a count: got %t, want %t", d, counted, ok)
 		}
 	}
 	switch _, ok := ParseDelivery("sent"); {

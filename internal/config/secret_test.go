@@ -51,8 +51,14 @@ func TestReadSecret(t *testing.T) {
 			if got != one.want || (err != nil) != (one.wrong != "") {
 				t.Fatalf("got %q, %v", got, err)
 			}
-			if err != nil && (!strings.Contains(err.Error(), one.wrong) || strings.Contains(err.Error(), "s3cret")) {
-				t.Errorf("error %q should name %s and no content", err, one.wrong)
+			if err == nil {
+				return
+			}
+			if !strings.Contains(err.Error(), one.wrong) {
+				t.Errorf("got error %q, want %q in it", err, one.wrong)
+			}
+			if strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("got error %q, want no content in it", err)
 			}
 		})
 	}

@@ -76,7 +76,7 @@ func TestUserID(t *testing.T) {
 	const id = "US.13491208655302741918"
 	n, why := rules(t, Phone, "US").Normalize(nil, []byte(id))
 	if string(n.To) != id || string(n.Key) != id || why.Code != "" {
-		t.Errorf("%s: got %s, key %s, code %q", id, n.To, n.Key, why.Code)
+		t.Errorf("got %s with key %s and code %q, want %s for both and no code", n.To, n.Key, why.Code, id)
 	}
 	if _, why := (Rules{kind: Phone}).Normalize(nil, []byte(id)); why.Code == "" {
 		t.Errorf("%s is accepted by a channel without user ids", id)

@@ -22,8 +22,8 @@ func FuzzMatch(f *testing.F) {
 		if there != (err == nil) {
 			t.Errorf("Match(%q) = %q, %v", text, id, err)
 		}
-		if err != nil && api.CodeOf(err) != api.CodeNotFound && api.CodeOf(err) != api.CodeConflict {
-			t.Errorf("Match(%q): %v", text, err)
+		if code := api.CodeOf(err); err != nil && code != api.CodeNotFound && code != api.CodeConflict {
+			t.Errorf("Match(%q): got %v with code %q, want %q or %q", text, err, code, api.CodeNotFound, api.CodeConflict)
 		}
 		for _, k := range known {
 			if got, err := control.Match(string(k.ID), known); got != k.ID || err != nil {

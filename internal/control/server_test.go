@@ -278,8 +278,11 @@ func TestDialSaysWhatToDo(t *testing.T) {
 	for _, socket := range []string{filepath.Join(dir, "none.sock"), stale} {
 		_, err := control.Dial(socket)
 		want := "no daemon answers at " + socket + ": start it with `campaignd run`, or name its configuration with --config"
-		if err == nil || err.Error() != want || !errors.Is(err, control.ErrNoDaemon) {
-			t.Errorf("got %v, want %q", err, want)
+		if !errors.Is(err, control.ErrNoDaemon) {
+			t.Fatalf("got %v, want %v", err, control.ErrNoDaemon)
+		}
+		if err.Error() != want {
+			t.Errorf("got %q, want %q", err, want)
 		}
 	}
 	if _, err := control.Dial(filepath.Join(dir, strings.Repeat("long", 40))); err == nil || errors.Is(err, control.ErrNoDaemon) {

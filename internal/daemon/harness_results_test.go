@@ -3,12 +3,12 @@ package daemon
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/report"
@@ -104,19 +104,11 @@ func plannedBySlot(doc report.Document) map[string]int {
 }
 
 // want fails the test unless got equals want.
-func (w *harness) want(what string, got map[string]int, want map[string]int) {
+func (w *harness) want(what string, got, want any) {
 	w.t.Helper()
-	if !maps.Equal(got, want) {
-		w.t.Errorf("%s:\n got %v\nwant %v", what, ordered(got), ordered(want))
+	if diff := cmp.Diff(want, got); diff != "" {
+		w.t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
-}
-
-func ordered(m map[string]int) string {
-	var b strings.Builder
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		fmt.Fprintf(&b, "%s=%d ", k, m[k])
-	}
-	return b.String()
 }
 
 // checkInvariants fails the test if an attempt broke an invariant: nothing is sent after

@@ -34,8 +34,11 @@ func TestRetention(t *testing.T) {
 			for _, s := range known {
 				inStore = inStore || s.Name == name
 			}
-			if inStore != (len(names) > 1) || names[0].Name() != "report.json" && !inStore {
-				t.Fatalf("%s: in the store %t, in the folder %v", name, inStore, names)
+			if report := names[0].Name() == "report.json"; !inStore && !report {
+				t.Fatalf("%s is forgotten: got %v, want only report.json", name, names)
+			}
+			if whole := len(names) > 1; inStore != whole {
+				t.Fatalf("%s in the store: got %t, want %t, since its folder has %v", name, inStore, whole, names)
 			}
 			return inStore
 		}

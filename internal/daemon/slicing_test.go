@@ -165,9 +165,7 @@ func TestCancelFreesCapacity(t *testing.T) {
 		}
 		reserved, err := w.running.store.Reserved(1, 10*time.Minute, at(12, 0).Unix()/600, 3)
 		w.check(err)
-		if reserved[0] != 51 || reserved[1] != 0 || reserved[2] != 0 {
-			t.Errorf("after the cancel %v are reserved, want the 51 that were sent", reserved)
-		}
+		w.want("reserved after the cancel", reserved, []uint32{51, 0, 0})
 		w.accept("third", 200, "scheduleAt", at(12, 10), "slicingCondition", "immediateConsecutiveSlots")
 		w.state("third", campaign.StateScheduled)
 		w.until(at(13, 0))

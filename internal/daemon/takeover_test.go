@@ -173,7 +173,12 @@ func TestAStandbySendsAgainWhatItsCopyLacks(t *testing.T) {
 	s, err := store.Open(filepath.Join(w.dir, "two", service.StoreName), store.Options{Checked: true})
 	w.must(err)
 	defer s.Close()
-	if heads, err := s.Sendings(store.Filter{}); err != nil || len(heads) != 1 || heads[0].State != campaign.StateHeld {
-		t.Errorf("the sending: got %s, %v, want it held", heads[0].State, err)
+	heads, err := s.Sendings(store.Filter{})
+	w.must(err)
+	if len(heads) != 1 {
+		t.Fatalf("got %d sendings, want 1", len(heads))
+	}
+	if got := heads[0].State; got != campaign.StateHeld {
+		t.Errorf("got state %s, want %s", got, campaign.StateHeld)
 	}
 }

@@ -3,8 +3,7 @@
 package failpoint
 
 import (
-	"errors"
-	"syscall"
+	"fmt"
 	"testing"
 )
 
@@ -13,21 +12,20 @@ func TestParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f := m[Accepted][0]; f.from != 3 || f.to != 3 || f.how != "" {
-		t.Errorf("%+v", f)
-	}
-	if f := m[Sync][0]; f.from != 2 || f.to != 4 || !errors.Is(f.fire(Sync), syscall.EIO) {
-		t.Errorf("%+v", f)
-	}
-	if f := m[Write][0]; f.from != 5 || f.to < 1<<60 || !errors.Is(f.fire(Sync), syscall.ENOSPC) {
-		t.Errorf("%+v", f)
-	}
-	if f := m[Filed][0]; f.how != "wait" {
-		t.Errorf("%+v", f)
+	for name, want := range map[Name]string{
+		Accepted: `3 to 3: "", <nil>`,
+		Sync:     `2 to 4: "EIO", input/output error`,
+		Write:    `5 to 9223372036854775807: "ENOSPC", no space left on device`,
+		Filed:    `1 to 1: "wait", <nil>`,
+	} {
+		f := m[name][0]
+		if got := fmt.Sprintf("%d to %d: %q, %v", f.from, f.to, f.how, f.err); got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
 	}
 	for _, bad := range []string{"accepted", "accepted:x", "accepted:1:EWHAT", "a:1:EIO:2", "a:1-x:EIO"} {
 		if _, err := parse(bad); err == nil {
-			t.Errorf("%q is taken", bad)
+			t.Errorf("parse %q: got no error, want one", bad)
 		}
 	}
 }

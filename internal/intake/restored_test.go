@@ -126,8 +126,11 @@ func TestFoldersAheadInALateInbox(t *testing.T) {
 			t.Errorf("behind %v: held all: %v", behind, got)
 		}
 		head := h.header(second.ID)
-		if held := head.State == campaign.StateHeld; held != behind || held && !strings.Contains(head.Reason, "restored from an older copy: it calls "+string(s.ID)) {
-			t.Errorf("behind %v: another sending is %s (%s)", behind, head.State, head.Reason)
+		if held := head.State == campaign.StateHeld; held != behind {
+			t.Errorf("behind %v: another sending is %s, want held %v", behind, head.State, behind)
+		}
+		if want := "restored from an older copy: it calls " + string(s.ID); behind && !strings.Contains(head.Reason, want) {
+			t.Errorf("got reason %q, want %q in it", head.Reason, want)
 		}
 		if other == nil {
 			t.Errorf("behind %v: the next drop wasn't taken", behind)

@@ -186,7 +186,7 @@ func TestListIsNotCounted(t *testing.T) {
 	}
 	seen := h.controlSeen("x.suppress.csv")
 	if waits := h.in.Waits(h.inbox); len(waits) != 1 || waits[0].Name != "x.suppress.csv" || !strings.Contains(waits[0].Reason, "80 bytes") {
-		t.Errorf("waits %+v, want that of the list", waits)
+		t.Errorf("got waits %+v, want only x.suppress.csv with the reason 80 bytes", waits)
 	}
 	h.scanned()
 	if got := h.note("x.suppress.csv"); got != "" {

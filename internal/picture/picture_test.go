@@ -114,7 +114,7 @@ func TestGolden(t *testing.T) {
 			lines := one.t.Rows(one.width, one.color)
 			for _, line := range lines {
 				if n := utf8.RuneCountInString(line); one.width > 0 && n > one.width && !one.color {
-					t.Errorf("a line is %d wide: %q", n, line)
+					t.Errorf("a line is %d wide, want at most %d: %q", n, one.width, line)
 				}
 			}
 			got := strings.Join(lines, "\n") + "\n"

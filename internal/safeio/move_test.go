@@ -87,8 +87,11 @@ func TestMoveNeverOverwrites(t *testing.T) {
 					_ = os.Symlink("nowhere", new)
 				}
 				err := disk().Move(old, new)
-				if target == "file" && !errors.Is(err, ErrExists) || err == nil {
-					t.Errorf("error is %v, want ErrExists", err)
+				if err == nil {
+					t.Error("got no error, want one")
+				}
+				if target == "file" && !errors.Is(err, ErrExists) {
+					t.Errorf("got %v, want ErrExists", err)
 				}
 				if _, err := os.Lstat(old); err != nil {
 					t.Error(err)

@@ -281,8 +281,11 @@ func TestReload(t *testing.T) {
 		r.Configure([]Application{app})
 		time.Sleep(time.Minute)
 		r.store.wantState(t, id, campaign.StateCompleted, campaign.Sent, 10)
-		if r.HeldChannels() != nil && len(r.HeldChannels()) > 0 || len(r.Channels()) != 1 {
-			t.Errorf("channels %+v", r.Channels())
+		if held := r.HeldChannels(); len(held) > 0 {
+			t.Errorf("got held channels %v, want none", held)
+		}
+		if n := len(r.Channels()); n != 1 {
+			t.Errorf("got %d channels, want 1", n)
 		}
 	})
 }

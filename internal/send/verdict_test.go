@@ -56,8 +56,11 @@ func TestVerdicts(t *testing.T) {
 				}
 				synctest.Wait()
 				e := r.store.entry(id, 0)
-				if e.Detail != tt.verdict.Detail && tt.verdict.Verdict != 0 || int(e.Attempts) != tt.attempts {
-					t.Errorf("recorded %+v", e)
+				if want := tt.verdict.Detail; tt.verdict.Verdict != 0 && e.Detail != want {
+					t.Errorf("got detail %q, want %q", e.Detail, want)
+				}
+				if int(e.Attempts) != tt.attempts {
+					t.Errorf("got %d attempts recorded, want %d", e.Attempts, tt.attempts)
 				}
 			})
 		})

@@ -149,8 +149,14 @@ func TestResumedUploadCountsAsNew(t *testing.T) {
 		b.pass(5 * time.Second)
 		all := b.all()
 		after := all[len(all)-1].drop
-		if after.CSV.ID == before.CSV.ID || !after.QuietSince.After(before.QuietSince) || !after.FirstSeen.Equal(before.FirstSeen) {
-			t.Errorf("the drop was %+v, is %+v", before, after)
+		if after.CSV.ID == before.CSV.ID {
+			t.Errorf("got the file %v again, want another", after.CSV.ID)
+		}
+		if !after.QuietSince.After(before.QuietSince) {
+			t.Errorf("quiet since %v, want later than %v", after.QuietSince, before.QuietSince)
+		}
+		if !after.FirstSeen.Equal(before.FirstSeen) {
+			t.Errorf("first seen at %v, want %v", after.FirstSeen, before.FirstSeen)
 		}
 	})
 }

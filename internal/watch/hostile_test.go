@@ -233,8 +233,13 @@ func TestHostileNames(t *testing.T) {
 		b.pass(time.Minute)
 		b.want("-rf", "ready")
 		for _, c := range b.all() {
-			if c.drop.Name != "-rf" && (c.what != "bad name" || c.drop.Problems[0].Message == "") {
-				t.Errorf("told of %+v", c)
+			if c.drop.Name == "-rf" {
+				continue
+			}
+			if c.what != "bad name" {
+				t.Errorf("%q: got %s, want bad name", c.drop.Name, c.what)
+			} else if c.drop.Problems[0].Message == "" {
+				t.Errorf("%q: got no message", c.drop.Name)
 			}
 		}
 		switch c := b.w.Counts(); {

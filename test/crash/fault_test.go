@@ -143,8 +143,11 @@ func (w *world) refuses(texts ...string) {
 		w.t.Errorf("it didn't exit with status 1: %s", text)
 	}
 	_, said, _ := strings.Cut(text, "exit status 1: ")
-	if said == "" || strings.Contains(said, "\n") || out != "" {
-		w.t.Errorf("want one line, got %q", said)
+	if said == "" || strings.Contains(said, "\n") {
+		w.t.Errorf("got %q, want one line", said)
+	}
+	if out != "" {
+		w.t.Errorf("got output %q, want none", out)
 	}
 	for _, want := range texts {
 		if !strings.Contains(said, want) {

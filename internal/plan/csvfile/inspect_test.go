@@ -224,13 +224,17 @@ func FuzzInspect(f *testing.F) {
 			t.Errorf("valid %v, but %s, undecodable %d", valid, info.Encoding, info.Undecodable)
 		}
 		if info.Encoding == UTF8 && info.Undecodable >= 0 {
-			if at := info.Undecodable; !utf8.Valid(data[:at]) || utf8.Valid(data[:min(int(at)+utf8.UTFMax, len(data))]) && int(at)+utf8.UTFMax < len(data) {
-				t.Errorf("first wrong byte %d", at)
+			at := info.Undecodable
+			if !utf8.Valid(data[:at]) {
+				t.Errorf("got the first wrong byte at %d, want it earlier", at)
+			}
+			if end := int(at) + utf8.UTFMax; end < len(data) && utf8.Valid(data[:end]) {
+				t.Errorf("got the first wrong byte at %d, want it later", at)
 			}
 		}
 		breaks := lineOf(data) - 1
-		if d := info.Lines - int64(breaks); d != 0 && !(d == 1 && info.Unterminated) {
-			t.Errorf("%d lines, %d breaks, unterminated %v", info.Lines, breaks, info.Unterminated)
+		if want := int64(breaks); info.Lines != want && !(info.Unterminated && info.Lines == want+1) {
+			t.Errorf("got %d lines, want %d, or one more if unterminated (%v)", info.Lines, want, info.Unterminated)
 		}
 		if info.NUL >= 0 && info.nulLine != int64(lineOf(data[:info.NUL])) {
 			t.Errorf("NUL on line %d, want %d", info.nulLine, lineOf(data[:info.NUL]))

@@ -26,8 +26,15 @@ func TestEveryDialect(t *testing.T) {
 							s += end
 						}
 						data := encode(t, encoding, s)
-						if info := inspect(t, data); info.Encoding != e.name || info.Unterminated == last || info.RowBound() < 2 {
-							t.Errorf("info %+v", info)
+						info := inspect(t, data)
+						if info.Encoding != e.name {
+							t.Errorf("got encoding %q, want %q", info.Encoding, e.name)
+						}
+						if info.Unterminated == last {
+							t.Errorf("unterminated: got %v, want %v", info.Unterminated, !last)
+						}
+						if info.RowBound() < 2 {
+							t.Errorf("got a bound of %d rows, want at least 2", info.RowBound())
 						}
 						r, problems := open(t, data, 64, "teléfono", "canal")
 						if problems != "" {

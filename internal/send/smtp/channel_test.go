@@ -15,6 +15,7 @@ import (
 	"time"
 
 	server "github.com/emersion/go-smtp"
+	"github.com/google/go-cmp/cmp"
 
 	"campaignd/internal/send"
 	"campaignd/internal/send/sendtest"
@@ -312,8 +313,15 @@ func TestConnectionCantBeSecured(t *testing.T) {
 				c.adjust(&o)
 			}
 			got := try(t, channel(t, o), hello(t))
-			if (got.Verdict == send.VerdictHold && got.Hold == send.HoldChannel) != c.hold || (got.Verdict == send.VerdictUnreachable) == c.hold || !strings.Contains(got.Detail, c.says) {
-				t.Errorf("%+v; want hold %v, saying %q", got, c.hold, c.says)
+			want := send.Result{Verdict: send.VerdictUnreachable}
+			if c.hold {
+				want = send.Result{Verdict: send.VerdictHold, Hold: send.HoldChannel}
+			}
+			if diff := cmp.Diff(want, send.Result{Verdict: got.Verdict, Hold: got.Hold}); diff != "" {
+				t.Errorf("verdict (-want +got):\n%s", diff)
+			}
+			if !strings.Contains(got.Detail, c.says) {
+				t.Errorf("got detail %q, want %q in it", got.Detail, c.says)
 			}
 		})
 	}

@@ -107,8 +107,15 @@ func TestCodes(t *testing.T) {
 					return graphfake.Answer{Code: d.Code, Failed: true, Status: status}
 				})
 				got := attempt(t, driver(t, f.url, nil), welcome, contact, 1)
-				if got.Code != fmt.Sprint(d.Code) || !strings.Contains(got.Detail, "WhatsApp says: ") || strings.HasSuffix(got.Detail, ", fbtrace_id Az8or2yhqkZfEZ-_4Qn_Bam") == ofOneMessage(got.Verdict) {
-					t.Errorf("code %s, detail %s", got.Code, got.Detail)
+				if got.Code != fmt.Sprint(d.Code) {
+					t.Errorf("got code %s, want %d", got.Code, d.Code)
+				}
+				if !strings.Contains(got.Detail, "WhatsApp says: ") {
+					t.Errorf("got detail %q, want what WhatsApp says", got.Detail)
+				}
+				const trace = ", fbtrace_id Az8or2yhqkZfEZ-_4Qn_Bam"
+				if traced, want := strings.HasSuffix(got.Detail, trace), !ofOneMessage(got.Verdict); traced != want {
+					t.Errorf("got detail %q with the trace %v, want %v", got.Detail, traced, want)
 				}
 				got.Code, got.Detail = "", ""
 				if diff := cmp.Diff(want[d.Code], got); diff != "" {
@@ -196,8 +203,11 @@ func TestAnswers(t *testing.T) {
 				}
 			})
 			got := attempt(t, c, x.item, contact, 1)
-			if !strings.Contains(got.Detail, x.detail) || got.Verdict != send.VerdictSent && got.Detail == "" {
-				t.Errorf("detail %q, want %q in it", got.Detail, x.detail)
+			if !strings.Contains(got.Detail, x.detail) {
+				t.Errorf("got detail %q, want %q in it", got.Detail, x.detail)
+			}
+			if got.Verdict != send.VerdictSent && got.Detail == "" {
+				t.Error("got no detail, want one")
 			}
 			got.Detail, got.ProviderID = "", ""
 			if diff := cmp.Diff(x.want, got); diff != "" {
