@@ -109,17 +109,19 @@ func (d *Dashboard) change(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/sendings/"+string(id)+"?"+query.Encode(), http.StatusSeeOther)
 }
 
-// flash confirms what a button did, if the sending's state agrees: anyone can make up the address.
-func flash(r *http.Request, state campaign.State) string {
+// flash confirms what a button did, if the sending agrees: anyone can make up the address.
+func flash(r *http.Request, s *api.Sending) string {
 	query := r.URL.Query()
 	text := ""
 	switch did := query.Get("did"); {
-	case did == "pause" && state == campaign.StatePaused:
+	case did == "pause" && s.State == campaign.StatePaused:
 		text = "Paused."
-	case did == "resume" && (state.Active() || state == campaign.StateCompleted):
+	case did == "resume" && (s.State.Active() || s.State == campaign.StateCompleted):
 		text = "Resumed."
-	case did == "cancel" && state == campaign.StateCanceled:
+	case did == "cancel" && s.State == campaign.StateCanceled:
 		text = "Canceled."
+	case did == "cancel" && s.Messages.Canceled > 0: // the state follows with the answers to what is in flight
+		text = "It is being canceled."
 	default:
 		return ""
 	}

@@ -46,6 +46,7 @@ func TestPages(t *testing.T) {
 		"/sendings/spring":    {"order 4711", "line 3, column 7", "is empty", "8 problems, the first 1 of them", "Warnings", "inbox/accepted/spring.", "tabs", "fragmentedSlots", "It waits: channel cloud_api is held: the token is revoked, since <time", "the receiver answered 500 (500), line 12 of the CSV", "pause</strong> by user:ada", "Rate over time", "peak 8.0 a second", "and 100 more", `id="dialog-cancel"`, `href="/sendings/20260314-000042/pause"`},
 		"/sendings/42":        {"spring"},
 		"/sendings/45":        {"report.txt lists what to fix"},
+		"/sendings/trial":     {"report.json has the first messages as they would be sent"},
 		"/sendings/42/cancel": {"Cancel this sending?", "890 messages will never be sent", `action="/sendings/20260314-000042/cancel"`},
 		"/sendings/42/pause":  {"Pause this sending?"},
 		"/timeline":           {"slots of 1 min for 100 messages", "1,000 messages reserved by spring, 20260313-000001, n0, n1, n2 and 4 more", "900 messages in 10 slots", "not sliced", "Nothing is planned.", `class="closed"`, `class="now"`, "and 4 more</title>", "500 of 500"},
@@ -202,7 +203,7 @@ func TestNoLogin(t *testing.T) {
 func TestChanges(t *testing.T) {
 	s := newFakeDaemon()
 	d := serve(t, s)
-	for _, c := range []struct{ verb, flash string }{{"pause", "Paused. 3 messages in flight couldn&#39;t be stopped."}, {"resume", "Resumed."}, {"cancel", "Canceled."}} {
+	for _, c := range []struct{ verb, flash string }{{"pause", "Paused. 3 messages in flight couldn&#39;t be stopped."}, {"resume", "Resumed."}, {"cancel", "It is being canceled. 3 messages in flight couldn&#39;t be stopped."}} {
 		w := get(d, "POST", "/sendings/20260314-000042/"+c.verb)
 		to := w.Header().Get("Location")
 		if w.Code != 303 {
@@ -212,12 +213,14 @@ func TestChanges(t *testing.T) {
 			t.Fatalf("%s: to = %q, want %q", c.verb, to, "/sendings/20260314-000042?did="+c.verb+"&flight=3")
 		}
 		if body := get(d, "GET", to).Body.String(); !strings.Contains(body, c.flash) {
-			t.Errorf("%s: the page doesn't say so", c.verb)
+			t.Errorf("%s: want %q in:\n%s", c.verb, c.flash, body)
 		}
 		if last := s.calls[len(s.calls)-1]; last != c.verb+" 20260314-000042 by " {
 			t.Errorf("called with %q", last)
 		}
 	}
+	s.change(func() { s.state = campaign.StateCanceled })
+	d.cache.clear()
 	body := get(d, "GET", "/sendings/20260314-000042?did=pause&flight=99").Body.String()
 	if strings.Contains(body, "Paused") {
 		t.Errorf("a canceled sending was paused by its address, or can still be changed: want no \"Paused\" in:\n%s", body)

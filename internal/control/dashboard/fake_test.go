@@ -21,45 +21,60 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var noon = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 
-// evil is a name that would like to be markup.
+// hostileName would be markup where it isn't escaped.
 const hostileName = `<script>alert(1)</script>"'&{{x}}`
 
 // secretContact must be on no page.
 const secretContact = "34666888999"
 
-const springID = campaign.ID("20260314-000042")
+const (
+	springID = campaign.ID("20260314-000042")
+	trialID  = campaign.ID("20260314-000040")
+)
 
-// shop is a daemon with a story.
+// fakeDaemon answers what a daemon would about one moment.
 type fakeDaemon struct {
 	control.Service // what isn't here is not asked
 
-	mu      sync.Mutex // guards all below
-	sent    uint64
-	state   campaign.State
-	calls   []string
-	looks   int
-	fail    error
-	status  func(*api.Status)
-	more    int // sendings that ended
-	pending int // further scheduled sendings
+	mu       sync.Mutex // guards all below
+	sent     uint64
+	state    campaign.State
+	canceled bool // a cancel is in force; the state follows when nothing is in flight
+	calls    []string
+	looks    int
+	fail     error
+	status   func(*api.Status)
+	more     int // sendings that ended
+	pending  int // further scheduled sendings
 }
 
 func newFakeDaemon() *fakeDaemon { return &fakeDaemon{sent: 100, state: campaign.StateSending} }
 
-// change changes the story.
+// change changes what it answers.
 func (s *fakeDaemon) change(do func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	do()
 }
 
+// spring is the sending whose state and progress the tests change.
 func (s *fakeDaemon) spring() api.Sending {
-	return api.Sending{Drop: api.Drop{ID: springID, Name: "spring", Reference: "order 4711", State: s.state, ApplicationID: 1, CampaignID: 7,
+	one := api.Sending{Drop: api.Drop{ID: springID, Name: "spring", Reference: "order 4711", State: s.state, ApplicationID: 1, CampaignID: 7,
 		ReceivedAt: noon.Add(-time.Hour), ScheduledAt: noon, StartedAt: noon,
 		Recipients: campaign.RowCounts{Total: 1010, Accepted: 1000, Rejected: 8, Duplicate: 2},
 		Messages:   api.Messages{Planned: 1000, Pending: 990 - s.sent, Sent: s.sent, Failed: 7, Unknown: 2, InFlight: 1}},
-		Inbox: "inbox", Condition: campaign.FragmentedSlots, Percent: float64(s.sent+9) / 10, NextSliceAt: noon, EstimatedEnd: noon.Add(time.Hour), Rate: 8,
-		LastError: &api.MessageError{At: noon, Line: 12, Error: "the receiver answered 500", Code: "500"}}
+		Inbox: "inbox", Condition: campaign.FragmentedSlots}
+	if s.canceled {
+		one.Messages.Pending, one.Messages.Canceled = 0, one.Messages.Pending
+	}
+	if s.state.Final() {
+		one.Percent, one.FinishedAt = 100, noon
+		return one
+	}
+	one.Percent, one.NextSliceAt, one.EstimatedEnd, one.Rate = one.Messages.PercentOf(), noon, noon.Add(time.Hour), 8
+	one.WaitsFor = &campaign.WaitsFor{Reason: "channel cloud_api is held: the token is revoked", Since: noon, Until: noon.Add(time.Minute)}
+	one.LastError = &api.MessageError{At: noon, Line: 12, ChannelType: "cloud_api", Outcome: "retrying", Error: "the receiver answered 500", Code: "500"}
+	return one
 }
 
 func (s *fakeDaemon) Sendings(_ context.Context, f api.Filter) ([]api.Sending, error) {
@@ -67,16 +82,16 @@ func (s *fakeDaemon) Sendings(_ context.Context, f api.Filter) ([]api.Sending, e
 	defer s.mu.Unlock()
 	s.looks++
 	all := []api.Sending{
-		{Drop: api.Drop{ID: "20260314-000045", Name: hostileName, State: campaign.StateRejected, Reason: "2 errors were found", FinishedAt: noon}},
+		{Drop: api.Drop{ID: "20260314-000045", Name: hostileName, State: campaign.StateRejected, Reason: "2 errors were found", FinishedAt: noon}, Percent: 100},
 		{Drop: api.Drop{ID: "20260314-000044", Name: "later", State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 7, Messages: api.Messages{Planned: 5, Pending: 5}},
 			NextSliceAt: noon.Add(time.Hour)},
 		{Drop: api.Drop{ID: "20260314-000043", Name: "sooner", State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 7, ScheduledAt: noon.Add(time.Minute), Messages: api.Messages{Planned: 5, Pending: 5}}},
 		s.spring(),
 		{Drop: api.Drop{ID: "20260314-000041", Name: "reading", State: campaign.StateChecking, ReceivedAt: noon}, Percent: 40},
-		{Drop: api.Drop{ID: "20260314-000040", Name: "trial", State: campaign.StateCompleted, FinishedAt: noon, ApplicationID: 1, CampaignID: 7}, DryRun: true},
+		trial(),
 	}
 	for i := range s.more {
-		all = append(all, api.Sending{Drop: api.Drop{ID: campaign.NewID(noon, uint64(i+1000)), Name: fmt.Sprint("old-", i), State: campaign.StateCompleted, FinishedAt: noon, Messages: api.Messages{Planned: 4, Sent: 3, Failed: 1}}})
+		all = append(all, api.Sending{Drop: api.Drop{ID: campaign.NewID(noon, uint64(i+1000)), Name: fmt.Sprint("old-", i), State: campaign.StateCompleted, FinishedAt: noon, Messages: api.Messages{Planned: 4, Sent: 3, Failed: 1}}, Percent: 100})
 	}
 	for i := range s.pending {
 		all = append(all, api.Sending{Drop: api.Drop{ID: campaign.NewID(noon, uint64(i+20000)), Name: fmt.Sprint("pending-", i), State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 7, Messages: api.Messages{Planned: 5, Pending: 5}},
@@ -93,51 +108,58 @@ func (s *fakeDaemon) Sendings(_ context.Context, f api.Filter) ([]api.Sending, e
 }
 
 func (s *fakeDaemon) Resolve(_ context.Context, _, text string) (campaign.ID, error) {
-	return control.Match(text, []control.SendingName{{ID: springID, Name: "spring"}, {ID: "20260314-000045", Name: hostileName}})
+	return control.Match(text, []control.SendingName{{ID: springID, Name: "spring"}, {ID: trialID, Name: "trial"}, {ID: "20260314-000045", Name: hostileName}})
 }
 
 func (s *fakeDaemon) Sending(_ context.Context, id campaign.ID) (api.Details, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	spring := s.spring()
-	spring.WaitsFor = &campaign.WaitsFor{Reason: "channel cloud_api is held: the token is revoked", Since: noon, Until: noon.Add(time.Minute)}
-	d := api.Details{Sending: spring, Sliced: true, AcceptedAt: noon, Channels: []string{"cloud_api"}, Folder: "inbox/accepted/spring." + string(id),
+	d := api.Details{Sending: s.spring(), Sliced: true, AcceptedAt: noon, Channels: []string{"cloud_api"}, Folder: "inbox/accepted/spring." + string(id),
 		CSV:      campaign.CSVInfo{Bytes: 5000, Encoding: "utf-8", Delimiter: "\t"},
 		Errors:   []campaign.Problem{{File: hostileName, Line: 3, Column: 7, Field: "phone", Message: "is empty"}},
 		Warnings: []campaign.Problem{{File: "spring.csv", Message: "is Windows-1252"}}, ErrorCount: 8,
-		Previews: []campaign.Preview{{ContactCode: secretContact, Content: `{"body":"` + secretContact + `"}`}},
 	}
 	for i := range 300 {
 		start := noon.Add(time.Duration(i-1) * 5 * time.Minute)
 		d.Slices = append(d.Slices, api.Slice{Start: start, End: start.Add(5 * time.Minute), Recipients: uint32(10 + i%3)})
 	}
-	if id != springID {
-		d = api.Details{Sending: api.Sending{Drop: api.Drop{ID: id, Name: hostileName, State: campaign.StateRejected}}, Slices: []api.Slice{}}
+	switch id {
+	case springID:
+	case trialID:
+		d = api.Details{Sending: trial(), Previews: []campaign.Preview{{Line: 2, ContactCode: secretContact, ChannelType: "cloud_api", Message: 1, Content: `{"body":"` + secretContact + `"}`}}}
+	default:
+		d = api.Details{Sending: api.Sending{Drop: api.Drop{ID: id, Name: hostileName, State: campaign.StateRejected}, Percent: 100}, Slices: []api.Slice{}}
 	}
 	return d, s.fail
 }
 
-func (s *fakeDaemon) steer(verb string, id campaign.ID, who string, state campaign.State) (api.Change, error) {
+func trial() api.Sending {
+	return api.Sending{Drop: api.Drop{ID: trialID, Name: "trial", State: campaign.StateCompleted, FinishedAt: noon, ApplicationID: 1, CampaignID: 7}, DryRun: true, Percent: 100}
+}
+
+// steer does as asked while 3 messages are in flight.
+func (s *fakeDaemon) steer(verb string, id campaign.ID, who string, do func()) (api.Change, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls = append(s.calls, fmt.Sprintf("%s %s by %s", verb, id, who))
 	if s.fail != nil {
 		return api.Change{}, s.fail
 	}
-	s.state = state
-	return api.Change{ID: id, State: state, InFlight: 3}, nil
+	before := s.state
+	do()
+	return api.Change{ID: id, Name: "spring", From: before, State: s.state, InFlight: 3, Canceling: s.canceled, Canceled: s.spring().Messages.Canceled}, nil
 }
 
 func (s *fakeDaemon) Pause(_ context.Context, id campaign.ID, who string) (api.Change, error) {
-	return s.steer("pause", id, who, campaign.StatePaused)
+	return s.steer("pause", id, who, func() { s.state = campaign.StatePaused })
 }
 
 func (s *fakeDaemon) Resume(_ context.Context, id campaign.ID, who string) (api.Change, error) {
-	return s.steer("resume", id, who, campaign.StateSending)
+	return s.steer("resume", id, who, func() { s.state = campaign.StateSending })
 }
 
 func (s *fakeDaemon) Cancel(_ context.Context, id campaign.ID, who string) (api.Change, error) {
-	return s.steer("cancel", id, who, campaign.StateCanceled)
+	return s.steer("cancel", id, who, func() { s.canceled = true })
 }
 
 func (s *fakeDaemon) Timeline(context.Context, int64, int) (api.Timeline, error) {
@@ -166,7 +188,7 @@ func (s *fakeDaemon) Status(context.Context) (api.Status, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	status := api.Status{Version: "1.2.3", StartedAt: noon, Now: noon, Sendings: map[campaign.State]int{campaign.StateSending: 1, campaign.StateScheduled: 2},
-		Channels: []api.Channel{{ApplicationID: 1, ChannelType: "cloud_api", Driver: "outbox", Rate: 80, Current: 40, Concurrency: 16, State: api.ChannelOK}, {ApplicationID: 2, ChannelType: "mail", Driver: "smtp"}},
+		Channels: []api.Channel{{ApplicationID: 1, ChannelType: "cloud_api", Driver: "outbox", Rate: 80, Current: 40, Concurrency: 16, State: api.ChannelOK}, {ApplicationID: 2, ChannelType: "mail", Driver: "smtp", State: api.ChannelOK}},
 		Inboxes:  []api.Inbox{{Path: "inbox", Waiting: 1, LastScan: noon, Waits: []api.Wait{{Name: hostileName, Reason: "its layout must still come", Since: noon}}}},
 		Queue:    api.Queue{Pending: 900, NextAt: noon}, Store: api.Store{Bytes: 1 << 20, DiskFree: 5 << 30},
 	}
@@ -177,7 +199,7 @@ func (s *fakeDaemon) Status(context.Context) (api.Status, error) {
 }
 
 func (s *fakeDaemon) Audit(context.Context, api.AuditFilter) ([]api.AuditEntry, error) {
-	return []api.AuditEntry{{At: noon, Who: "user:ada", Action: "pause", Detail: hostileName}}, nil
+	return []api.AuditEntry{{At: noon, Who: "user:ada", Action: "pause"}, {At: noon, Who: "file:inbox/" + hostileName + ".pause", Action: "pause"}}, nil
 }
 
 func (s *fakeDaemon) Throughput(context.Context, campaign.ID) (api.Throughput, error) {

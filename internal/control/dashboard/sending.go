@@ -78,7 +78,7 @@ func (d *Dashboard) sending(r *http.Request, l viewer) (*view, error) {
 	}
 	detail := detailOf(one, pace, audit, l)
 	v := &view{Title: one.Name, Nav: "/", Body: "sending", Data: sendingPage{ID: one.ID, Name: one.Name,
-		Flash: flash(r, one.State), Dialogs: dialogs(one)}}
+		Flash: flash(r, &one.Sending), Dialogs: dialogs(one)}}
 	for _, name := range []string{"top", "charts", "facts", "problems", "trail"} {
 		p, err := d.part(name, "sending-"+name, detail)
 		if err != nil {
