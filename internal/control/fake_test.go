@@ -56,7 +56,7 @@ func (f *fake) Sendings(_ context.Context, filter api.Filter) ([]api.Sending, er
 	if filter.Application == 404 {
 		return nil, f.fail
 	}
-	return []api.Sending{{Drop: api.Drop{ID: theID, Name: "spring"}}}, f.fail
+	return []api.Sending{{Drop: api.Drop{ID: theID, Name: "spring", State: campaign.StateSending}}}, f.fail
 }
 
 func (f *fake) Resolve(_ context.Context, _, text string) (campaign.ID, error) {
@@ -68,24 +68,25 @@ func (f *fake) Resolve(_ context.Context, _, text string) (campaign.ID, error) {
 
 func (f *fake) Sending(_ context.Context, id campaign.ID) (api.Details, error) {
 	f.note("sending %s", id)
-	return api.Details{Sending: api.Sending{Drop: api.Drop{ID: id, Name: "spring"}}}, f.fail
+	return api.Details{Sending: api.Sending{Drop: api.Drop{ID: id, Name: "spring", State: campaign.StateSending}}}, f.fail
 }
 
-func (f *fake) change(verb string, id campaign.ID, who string) (api.Change, error) {
+// change answers while 3 messages are in flight, so a cancel waits for them.
+func (f *fake) change(verb string, id campaign.ID, who string, from, to campaign.State) (api.Change, error) {
 	f.note("%s %s by %s", verb, id, who)
-	return api.Change{ID: id, Name: "spring", From: campaign.StateSending, State: campaign.StatePaused, InFlight: 3}, f.fail
+	return api.Change{ID: id, Name: "spring", From: from, State: to, InFlight: 3, Canceling: verb == "cancel"}, f.fail
 }
 
 func (f *fake) Pause(_ context.Context, id campaign.ID, who string) (api.Change, error) {
-	return f.change("pause", id, who)
+	return f.change("pause", id, who, campaign.StateSending, campaign.StatePaused)
 }
 
 func (f *fake) Resume(_ context.Context, id campaign.ID, who string) (api.Change, error) {
-	return f.change("resume", id, who)
+	return f.change("resume", id, who, campaign.StatePaused, campaign.StateSending)
 }
 
 func (f *fake) Cancel(_ context.Context, id campaign.ID, who string) (api.Change, error) {
-	return f.change("cancel", id, who)
+	return f.change("cancel", id, who, campaign.StateSending, campaign.StateSending)
 }
 
 func (f *fake) ResumeAll(_ context.Context, who string) ([]api.Change, error) {
@@ -100,17 +101,17 @@ func (f *fake) ResumeChannel(_ context.Context, ch api.ChannelResume, who string
 
 func (f *fake) SendTest(_ context.Context, m api.TestMessage, who string) (api.TestResult, error) {
 	f.note("send-test to %s of %d %v by %s", m.ContactCode, m.ApplicationID, m.Variables, who)
-	return api.TestResult{Key: "test-1", ChannelType: m.ChannelType, Outcome: "sent", Request: "POST", Reply: "200"}, f.fail
+	return api.TestResult{Key: "test-1", ChannelType: m.ChannelType, Driver: "webhook", Traced: true, Outcome: "sent", Request: "POST", Reply: "200"}, f.fail
 }
 
 func (f *fake) Reschedule(_ context.Context, id campaign.ID, when api.NewTime, who string) (api.Rescheduled, error) {
 	f.note("reschedule %s to %s%s by %s", id, when.ScheduleAt, when.Delay, who)
-	return api.Rescheduled{ID: id, Name: "spring", State: campaign.StateScheduled}, f.fail
+	return api.Rescheduled{ID: id, Name: "spring", State: campaign.StateScheduled, From: noon, ScheduledAt: noon.Add(time.Hour)}, f.fail
 }
 
 func (f *fake) Resend(_ context.Context, id campaign.ID, outcomes []api.ResendOutcome, dryRun bool, who string) (api.Resent, error) {
 	f.note("resend %s %v %t by %s", id, outcomes, dryRun, who)
-	return api.Resent{ID: id, Messages: 7, DryRun: dryRun}, f.fail
+	return api.Resent{ID: id, Name: "spring", State: campaign.StateSending, Messages: 7, Failed: 7, DryRun: dryRun}, f.fail
 }
 
 func (f *fake) write(w io.Writer, text string) error {
@@ -133,17 +134,17 @@ func (f *fake) Results(_ context.Context, id campaign.ID, r api.ResultsFilter, w
 
 func (f *fake) Timeline(_ context.Context, application int64, limit int) (api.Timeline, error) {
 	f.note("timeline %d %d", application, limit)
-	return api.Timeline{From: noon, Applications: []api.ApplicationTimeline{{ApplicationID: 1}}}, f.fail
+	return api.Timeline{From: noon, Until: noon.Add(48 * time.Hour), Applications: []api.ApplicationTimeline{{ApplicationID: 1}}}, f.fail
 }
 
 func (f *fake) Earlier(_ context.Context, application int64, digest string) (api.EarlierDrop, error) {
 	f.note("earlier %d %s", application, digest)
-	return api.EarlierDrop{ID: "20260313-000001"}, f.fail
+	return api.EarlierDrop{ID: "20260313-000001", Reason: "the same drop was accepted before as 20260313-000001"}, f.fail
 }
 
 func (f *fake) Reserved(_ context.Context, application int64, from, until time.Time) (api.Reservations, error) {
 	f.note("reserved %d %s %s", application, from.UTC().Format(time.RFC3339), until.UTC().Format(time.RFC3339))
-	return api.Reservations{ApplicationID: application, SlotSeconds: 300, Slots: []api.Reservation{{Slot: 9, Reserved: 4}}}, f.fail
+	return api.Reservations{ApplicationID: application, SlotSeconds: 300, Capacity: 600, Slots: []api.Reservation{{Slot: 9, Reserved: 4}}}, f.fail
 }
 
 func (f *fake) AddOptOuts(_ context.Context, list []api.OptOut, who string) (int, error) {
@@ -165,7 +166,7 @@ func (f *fake) OptOuts(_ context.Context, application int64, yield func(api.OptO
 		if f.fail != nil {
 			return f.fail
 		}
-		if err := yield(api.OptOut{ApplicationID: 1, ContactCode: fmt.Sprint(i)}); err != nil {
+		if err := yield(api.OptOut{ApplicationID: 1, ContactCode: fmt.Sprint(i), At: noon, Source: "command"}); err != nil {
 			return err
 		}
 		if f.broken {
@@ -193,9 +194,10 @@ func (f *fake) Status(context.Context) (api.Status, error) {
 	}
 	return api.Status{
 		Version: "1.2.3", StartedAt: noon, Now: noon.Add(time.Hour), Sendings: map[campaign.State]int{campaign.StateHeld: 2},
-		Inboxes:  []api.Inbox{{Path: "inbox", Waiting: 1}},
-		Channels: []api.Channel{{ApplicationID: 1, ChannelType: "cloud_api", Rate: 80, State: api.ChannelHeld, Held: true, InFlight: 5}},
-		Queue:    api.Queue{Pending: 9}, Store: api.Store{Bytes: 4096},
+		Inboxes: []api.Inbox{{Path: "inbox", Waiting: 1}},
+		Channels: []api.Channel{{ApplicationID: 1, ChannelType: "cloud_api", Driver: "whatsapp", Rate: 80, Current: 80, Concurrency: 16, InFlight: 5,
+			State: api.ChannelHeld, Reason: "the token is revoked", Since: noon, Held: true, HeldReason: "the token is revoked", HeldSince: noon}},
+		Queue: api.Queue{Pending: 9}, Store: api.Store{Bytes: 4096},
 		Slots: []api.SlotFill{{ApplicationID: 1, Reserved: 300, Capacity: 600}},
 	}, f.fail
 }
@@ -204,12 +206,12 @@ func (f *fake) Ready(context.Context) []api.Check { return slices.Clone(f.checks
 
 func (f *fake) Doctor(_ context.Context, deep bool) ([]api.Finding, error) {
 	f.note("doctor %t", deep)
-	return []api.Finding{{Check: "store", Level: api.LevelOK}}, f.fail
+	return []api.Finding{{Check: "store", Level: api.LevelOK, Message: "its counts are consistent"}}, f.fail
 }
 
 func (f *fake) Templates(_ context.Context, application int64, channel string) ([]api.ChannelTemplates, error) {
 	f.note("templates %d %s", application, channel)
-	return []api.ChannelTemplates{{ApplicationID: 1, ChannelType: "wa", Templates: []api.Template{{Name: "welcome", Language: "es", Parameters: []string{"body 1"}}}}}, f.fail
+	return []api.ChannelTemplates{{ApplicationID: 1, ChannelType: "wa", Templates: []api.Template{{Name: "welcome", Language: "es", Status: "APPROVED", Category: "MARKETING", Parameters: []string{"body 1"}}}}}, f.fail
 }
 
 func (f *fake) Audit(_ context.Context, filter api.AuditFilter) ([]api.AuditEntry, error) {
@@ -224,7 +226,7 @@ func (f *fake) Backup(_ context.Context, w io.Writer) error {
 
 func (f *fake) Compact(_ context.Context, who string) (api.Compacted, error) {
 	f.note("compact by %s", who)
-	return api.Compacted{BytesBefore: 9, BytesAfter: 4, Seconds: 0.5, HeldSeconds: 0.01}, f.fail
+	return api.Compacted{BytesBefore: 9, BytesAfter: 4, Seconds: 0.5, HeldSeconds: 0.5}, f.fail
 }
 
 func (f *fake) Handover(_ context.Context, who string) (api.Handover, error) {

@@ -99,7 +99,7 @@ func TestEveryCall(t *testing.T) {
 	}{
 		{"sendings", func() any {
 			return must[[]api.Sending](t)(c.Sendings(ctx, api.Filter{States: []campaign.State{"paused", "held"}, Application: 1, Limit: 5}))
-		}, []api.Sending{{Drop: api.Drop{ID: theID, Name: "spring"}}}, "sendings [paused held] 1 5"},
+		}, []api.Sending{{Drop: api.Drop{ID: theID, Name: "spring", State: campaign.StateSending}}}, "sendings [paused held] 1 5"},
 		{"no sendings", func() any {
 			return must[[]api.Sending](t)(c.Sendings(ctx, api.Filter{Application: 404}))
 		}, []api.Sending{}, "sendings [] 404 0"},
@@ -107,14 +107,14 @@ func TestEveryCall(t *testing.T) {
 		{"sending by number", func() any { return must[api.Details](t)(c.Sending(ctx, "42")).Slices }, []api.Slice{}, "sending " + string(theID)},
 		{"a name that looks like a path", func() any { return must[api.Details](t)(c.Sending(ctx, "a b/c%?#")).ID }, campaign.ID("20260314-000043"), "sending 20260314-000043"},
 		{"pause", func() any { return must[api.Change](t)(c.Pause(ctx, "spring")).InFlight }, uint64(3), "pause " + string(theID) + " by " + by},
-		{"resume", func() any { return must[api.Change](t)(c.Resume(ctx, "spring")).State }, campaign.StatePaused, "resume " + string(theID) + " by " + by},
-		{"cancel", func() any { return must[api.Change](t)(c.Cancel(ctx, "spring")).ID }, theID, "cancel " + string(theID) + " by " + by},
+		{"resume", func() any { return must[api.Change](t)(c.Resume(ctx, "spring")).State }, campaign.StateSending, "resume " + string(theID) + " by " + by},
+		{"cancel", func() any { return must[api.Change](t)(c.Cancel(ctx, "spring")).Canceling }, true, "cancel " + string(theID) + " by " + by},
 		{"resume all", func() any { return must[[]api.Change](t)(c.ResumeAll(ctx)) }, []api.Change{}, "resume all by " + by},
 		{"reschedule", func() any {
 			return must[api.Rescheduled](t)(c.Reschedule(ctx, "42", api.NewTime{Delay: "PT2H"})).Slices
 		}, []api.Slice{}, "reschedule " + string(theID) + " to PT2H by " + by},
 		{"resend", func() any { return must[api.Resent](t)(c.Resend(ctx, "42", again, true)) },
-			api.Resent{ID: theID, Messages: 7, DryRun: true}, "resend " + string(theID) + " [failed unknown] true by " + by},
+			api.Resent{ID: theID, Name: "spring", State: campaign.StateSending, Messages: 7, Failed: 7, DryRun: true}, "resend " + string(theID) + " [failed unknown] true by " + by},
 		{"results", func() any {
 			out.Reset()
 			return must[string](t)(out.String(), c.Results(ctx, "42", api.ResultsFilter{Outcomes: outcomes, Plain: true}, &out)) + out.String()
