@@ -91,6 +91,7 @@ func TestWhatCommandsPrint(t *testing.T) {
 		{golden: "status-json", args: []string{"status", "--json"}},
 		{golden: "status-nothing", nothing: true, args: []string{"status"}},
 		{golden: "show", args: []string{"show", "spring"}},
+		{golden: "show-dry-run", args: []string{"show", "trial"}},
 		{golden: "show-done", args: []string{"show", "40"}},
 		{golden: "show-json", args: []string{"show", "40", "--json"}},
 		{golden: "show-unknown", args: []string{"show", "summer"}, code: exitFailed},

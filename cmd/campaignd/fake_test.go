@@ -69,7 +69,7 @@ func (s *shop) Sendings(_ context.Context, f api.Filter) ([]api.Sending, error) 
 }
 
 func (s *shop) Resolve(_ context.Context, _, text string) (campaign.ID, error) {
-	known := []control.SendingName{{ID: "20260313-000040", Name: "autumn"}}
+	known := []control.SendingName{{ID: "20260313-000040", Name: "autumn"}, {ID: "20260313-000039", Name: "trial"}}
 	for _, one := range append(s.others(), s.spring()) {
 		known = append(known, control.SendingName{ID: one.ID, Name: one.Name})
 	}
@@ -85,8 +85,11 @@ func (s *shop) Sending(_ context.Context, id campaign.ID) (api.Details, error) {
 		return api.Details{Sending: s.done()}, nil
 	case "20260314-000042":
 		return s.details(), nil
+	case "20260313-000039":
+		return api.Details{Sending: api.Sending{Drop: api.Drop{ID: id, Name: "trial", State: campaign.StateCompleted, ApplicationID: 1, CampaignID: 7, FinishedAt: noon.Add(-21 * time.Hour)}, DryRun: true, Percent: 100},
+			Previews: []campaign.Preview{{Line: 2, ContactCode: "34666", ChannelType: "cloud_api", Message: 1, Content: `{"body":"Hi"}`}}}, nil
 	}
-	return api.Details{}, api.NotFoundf("it has been removed")
+	return api.Details{}, api.NotFoundf("there is no sending %s", id)
 }
 
 func (s *shop) details() api.Details {
@@ -96,9 +99,8 @@ func (s *shop) details() api.Details {
 		Warnings:   []campaign.Problem{{File: "spring.layout.json", Line: 4, Column: 3, Field: "sendType", Message: "belongs to the campaign and is ignored"}},
 		Errors:     []campaign.Problem{{File: "spring.csv", Line: 9, Field: "phone", Message: "a spreadsheet ruined the number"}},
 		ErrorCount: 400,
-		Previews:   []campaign.Preview{{Line: 2, ContactCode: "34666", ChannelType: "cloud_api", Message: 1, Content: `{"body":"Hi"}`}},
 	}
-	d.Delivery = &campaign.DeliveryCounts{Delivered: 3100, Read: 812, Failed: 9}
+	d.Delivery = &campaign.DeliveryCounts{Delivered: 2100, Read: 812, Failed: 9}
 	for i := range 30 {
 		start := noon.Add(time.Duration(i-6) * 5 * time.Minute)
 		d.Slices = append(d.Slices, api.Slice{Start: start, End: start.Add(5 * time.Minute), Recipients: 400})
@@ -122,18 +124,15 @@ func (s *shop) Status(context.Context) (api.Status, error) {
 	}
 	status.Channels = []api.Channel{
 		{ApplicationID: 1, ChannelType: "cloud_api", Driver: "outbox", Rate: 80, Current: 40, Concurrency: 16, InFlight: 6, State: api.ChannelOK},
-		{ApplicationID: 1, ChannelType: "sms", Driver: "webhook", State: api.ChannelHeld, Reason: "the password is wrong: see password_file", Held: true, HeldReason: "the password is wrong: see password_file", NextTryAt: noon.Add(time.Minute)},
+		{ApplicationID: 1, ChannelType: "sms", Driver: "webhook", State: api.ChannelHeld, Reason: "the password is wrong: see password_file", Since: noon,
+			Held: true, HeldReason: "the password is wrong: see password_file", HeldSince: noon, NextTryAt: noon.Add(time.Minute)},
 		{ApplicationID: 2, ChannelType: "cloud_api", Driver: "outbox", Rate: 2.5, State: api.ChannelThrottled, Reason: "429 Too Many Requests", Since: noon},
 	}
 	return status, nil
 }
 
-func (s *shop) change(id campaign.ID, from, to campaign.State) (api.Change, error) {
-	return api.Change{ID: id, Name: "spring", From: from, State: to, InFlight: 6}, nil
-}
-
 func (s *shop) Pause(_ context.Context, id campaign.ID, _ string) (api.Change, error) {
-	return s.change(id, campaign.StateSending, campaign.StatePaused)
+	return api.Change{ID: id, Name: "spring", From: campaign.StateSending, State: campaign.StatePaused, InFlight: 6}, nil
 }
 
 func (s *shop) Resume(_ context.Context, id campaign.ID, _ string) (api.Change, error) {
@@ -141,17 +140,14 @@ func (s *shop) Resume(_ context.Context, id campaign.ID, _ string) (api.Change, 
 }
 
 func (s *shop) Cancel(_ context.Context, id campaign.ID, _ string) (api.Change, error) {
-	ch, err := s.change(id, campaign.StateSending, campaign.StateCanceled)
-	ch.Canceled = 8390
-	return ch, err
+	return api.Change{ID: id, Name: "spring", From: campaign.StateSending, State: campaign.StateSending, Canceling: true, Canceled: 8394, InFlight: 6}, nil
 }
 
 func (s *shop) ResumeAll(context.Context, string) ([]api.Change, error) {
 	if s.nothing {
 		return nil, nil
 	}
-	ch, err := s.change("20260314-000041", campaign.StateHeld, campaign.StateSending)
-	return []api.Change{ch}, err
+	return []api.Change{{ID: "20260314-000041", Name: "winter", From: campaign.StateHeld, State: campaign.StateSending}}, nil
 }
 
 func (s *shop) SendTest(_ context.Context, m api.TestMessage, _ string) (api.TestResult, error) {
@@ -169,9 +165,9 @@ func (s *shop) ResumeChannel(_ context.Context, ch api.ChannelResume, _ string) 
 
 func (s *shop) Resend(_ context.Context, id campaign.ID, outcomes []api.ResendOutcome, dryRun bool, _ string) (api.Resent, error) {
 	if !slices.Contains(outcomes, api.ResendFailed) {
-		return api.Resent{ID: id, Name: "spring", DryRun: dryRun, Left: api.NotResent{Expired: 3}}, nil
+		return api.Resent{ID: id, Name: "spring", State: campaign.StateSending, DryRun: dryRun, Left: api.NotResent{Expired: 3}}, nil
 	}
-	return api.Resent{ID: id, Name: "spring", Messages: 101, Failed: 80, Unknown: 20, Skipped: 1, DryRun: dryRun, Left: api.NotResent{Failed: 2, Suppressed: 1}}, nil
+	return api.Resent{ID: id, Name: "spring", State: campaign.StateSending, Messages: 101, Failed: 80, Unknown: 20, Skipped: 1, DryRun: dryRun, Left: api.NotResent{Failed: 2, Suppressed: 1}}, nil
 }
 
 func (s *shop) Results(_ context.Context, _ campaign.ID, f api.ResultsFilter, w io.Writer) error {
@@ -233,13 +229,14 @@ func (s *shop) Audit(context.Context, api.AuditFilter) ([]api.AuditEntry, error)
 	if s.nothing {
 		return nil, nil
 	}
-	return []api.AuditEntry{{At: noon, Who: "user:ada", Action: "pause", Sending: "20260314-000042"}, {At: noon.Add(-time.Hour), Who: "file:stop.cancel", Action: "cancel", Sending: "20260314-000001", Detail: "it was scheduled"}}, nil
+	return []api.AuditEntry{{At: noon, Who: "user:ada", Action: "pause", Sending: "20260314-000042"}, {At: noon.Add(-time.Hour), Who: "file:inbox/stop.cancel", Action: "cancel", Sending: "20260314-000001"}}, nil
 }
 
 func (s *shop) Doctor(_ context.Context, deep bool) ([]api.Finding, error) {
-	list := []api.Finding{{Check: "store", Level: api.LevelOK, Message: "48 MiB"}, {Check: "clock", Level: api.LevelWarn, Message: "it is 3s behind the disk's", Advice: "let NTP set it"}}
+	list := []api.Finding{{Check: "store", Level: api.LevelOK, Message: "its counts are consistent"},
+		{Check: "clock", Level: api.LevelWarn, Message: "the newest sending was received in the future: the clock was set back", Advice: "check that the time is synchronized"}}
 	if deep {
-		list = append(list, api.Finding{Check: "books", Level: api.LevelFail, Message: "sending 20260314-000042 doesn't balance", Advice: "restore the last backup"})
+		list[0] = api.Finding{Check: "store", Level: api.LevelFail, Message: "sending 20260314-000042: 12,000 messages are planned, 11,999 counted", Advice: "keep a copy of the file, stop the daemon and restore the newest backup"}
 	}
 	return list, nil
 }
@@ -258,7 +255,7 @@ func (s *shop) Backup(_ context.Context, w io.Writer) error {
 
 func (s *shop) Compact(context.Context, string) (api.Compacted, error) {
 	if s.broken {
-		return api.Compacted{}, api.Conflictf("a backup is at work")
+		return api.Compacted{}, api.Conflictf("a backup, a deep check or a compaction is at work; try again when it has ended")
 	}
 	return api.Compacted{BytesBefore: 48 << 20, BytesAfter: 11 << 20, Seconds: 1.25, HeldSeconds: 1.25}, nil
 }

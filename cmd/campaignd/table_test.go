@@ -74,7 +74,6 @@ func TestTimesAreInTheApplicationsZone(t *testing.T) {
 	}{
 		{[]string{"show", "spring"}, []string{"times in      Europe/Madrid", "received      2026-03-14 12:00:00 CET"}},
 		{[]string{"show", "spring", "--utc"}, []string{"times in      UTC", "received      2026-03-14 11:00:00 UTC"}},
-		{[]string{"show", "41"}, nil},
 		{[]string{"status"}, []string{"times in    Europe/Madrid", "2026-03-14 13:05:00 CET"}},
 		{[]string{"status", "--utc"}, []string{"times in    UTC", "2026-03-14 12:05:00 UTC"}},
 		{[]string{"audit"}, []string{"2026-03-14 13:00:00 CET"}},
