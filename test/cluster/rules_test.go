@@ -3,6 +3,7 @@ package cluster
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,6 +20,7 @@ type arrival struct {
 	at      time.Time
 	key     string
 	contact string
+	gone    <-chan struct{} // closed when the sender has closed its connection
 }
 
 // arrivals records the requests of a receiver in their order.
@@ -40,9 +42,13 @@ func (w *world) record(answer func(arrival) int) *arrivals {
 }
 
 func (a *arrivals) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	one := arrival{at: time.Now(), key: r.Header.Get("Idempotency-Key")}
+	one := arrival{at: time.Now(), key: r.Header.Get("Idempotency-Key"), gone: r.Context().Done()}
 	var message struct{ ContactCode string }
-	if err := json.NewDecoder(r.Body).Decode(&message); err != nil {
+	body, err := io.ReadAll(r.Body) // to its end: only then the server watches the connection
+	if err == nil {
+		err = json.Unmarshal(body, &message)
+	}
+	if err != nil {
 		rw.WriteHeader(http.StatusBadRequest)
 		return
 	}
@@ -306,7 +312,7 @@ func TestABatchThatKillsWorkersEnds(t *testing.T) {
 			got := w.record(func(a arrival) int {
 				if a.contact == deadly {
 					killed <- struct{}{}
-					time.Sleep(time.Second) // until the worker has been killed
+					<-a.gone // the worker has been killed
 				}
 				return http.StatusNoContent
 			})
