@@ -12,12 +12,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"campaignd/internal/api"
 	"campaignd/internal/campaign"
 	"campaignd/internal/control"
 	"campaignd/internal/display"
+	"campaignd/test/golden"
 )
 
 // serve runs a daemon's control room for a service, and returns the configuration that means it.
@@ -58,24 +57,6 @@ func command(t *testing.T, config, in string, args ...string) (code int, out, er
 	var o, e bytes.Buffer
 	code = run(t.Context(), append([]string{"--config", config}, args...), strings.NewReader(in), &o, &e, func(string) string { return "" })
 	return code, o.String(), e.String()
-}
-
-// golden compares with a file of testdata/golden; UPDATE_GOLDEN=1 writes it.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", "golden", name)
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", name, diff)
-	}
 }
 
 func TestWhatCommandsPrint(t *testing.T) {
@@ -155,7 +136,7 @@ func TestWhatCommandsPrint(t *testing.T) {
 			if errs != "" {
 				out += "--- errors ---\n" + errs
 			}
-			golden(t, test.golden+".txt", out)
+			golden.Compare(t, "testdata/golden/"+test.golden+".txt", out)
 		})
 	}
 }
@@ -200,7 +181,7 @@ func TestWhatATerminalShows(t *testing.T) {
 				t.Errorf("%s: a row wider than the terminal: %s", name, line)
 			}
 		}
-		golden(t, name+"-terminal.txt", got)
+		golden.Compare(t, "testdata/golden/"+name+"-terminal.txt", got)
 	}
 	if got := terminalRun(t, config, false, "status"); !strings.Contains(got, "\x1b[33mheld\x1b[0m") {
 		t.Errorf("held is not yellow:\n%q", got)

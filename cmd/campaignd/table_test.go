@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"campaignd/test/golden"
 )
 
 // onTerminal runs a command on a terminal of that width, without color.
@@ -36,7 +38,7 @@ func TestANarrowTerminalLosesWholeColumns(t *testing.T) {
 	if want := "Left out to fit 80 columns: next, planned, unknown, end, sent; --wide shows all.\n"; !strings.Contains(got, want) {
 		t.Errorf("got\n%s\nwant %s", got, want)
 	}
-	golden(t, "status-80.txt", got)
+	golden.Compare(t, "testdata/golden/status-80.txt", got)
 	switch got := onTerminal(t, config, 80, "status", "--wide"); {
 	case !strings.Contains(got, "│ planned │"):
 		t.Errorf("--wide: got %q, want \"│ planned │\" in it", got)

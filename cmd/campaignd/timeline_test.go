@@ -12,6 +12,7 @@ import (
 
 	"campaignd/internal/api"
 	"campaignd/internal/campaign"
+	"campaignd/test/golden"
 )
 
 // busy is an application whose slots are held by many, in slots of the length.
@@ -72,7 +73,7 @@ func TestTimelineGolden(t *testing.T) {
 		if err := printTimeline(&environment{out: &out, width: c.width, terminal: true}, timeline, application); err != nil {
 			t.Fatal(err)
 		}
-		golden(t, c.name+".txt", out.String())
+		golden.Compare(t, "testdata/golden/"+c.name+".txt", out.String())
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"campaignd/internal/send/whatsapp/graphfake"
+	"campaignd/test/loopback"
 )
 
 // waShop is the daemon with a WhatsApp channel whose Meta is a fake that signs its webhooks.
@@ -63,10 +64,7 @@ func newWAShop(t *testing.T, wrap ...func(net.Listener) net.Listener) *waShop {
 	}
 	meta.Start()
 	t.Cleanup(meta.Close)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	s.check(err)
-	s.listen = free.Addr().String()
-	s.check(free.Close())
+	s.listen = loopback.FreeAddress(t)
 	for _, name := range []string{"in", "campaigns"} {
 		s.check(os.Mkdir(filepath.Join(s.dir, name), 0o755))
 	}

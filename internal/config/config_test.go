@@ -1,7 +1,6 @@
 package config_test
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -16,9 +15,8 @@ import (
 	"campaignd/internal/config"
 	"campaignd/internal/contact"
 	"campaignd/internal/send/drivers"
+	"campaignd/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 // minimal is the least that a configuration holds.
 const minimal = `
@@ -50,23 +48,6 @@ func sameAs() cmp.Option {
 		cmp.Comparer(func(a, b *calendar.Windows) bool { return reflect.DeepEqual(a, b) })}
 }
 
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got; -update writes it):\n%s", path, diff)
-	}
-}
-
 // Every file of testdata/broken gives the errors beside it, all at once.
 func TestBrokenConfigurations(t *testing.T) {
 	files, err := filepath.Glob("testdata/broken/*.toml")
@@ -96,7 +77,7 @@ func TestBrokenConfigurations(t *testing.T) {
 					t.Errorf("no position: %s", one)
 				}
 			}
-			golden(t, strings.TrimSuffix(file, ".toml")+".errors", b.String())
+			golden.Compare(t, strings.TrimSuffix(file, ".toml")+".errors", b.String())
 		})
 	}
 }

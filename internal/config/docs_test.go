@@ -9,6 +9,7 @@ import (
 
 	"campaignd/internal/config"
 	"campaignd/internal/send/drivers"
+	"campaignd/test/golden"
 )
 
 const docs = "../../docs/configuration.md"
@@ -87,7 +88,7 @@ func TestDocumentationIsCurrent(t *testing.T) {
 	if !ok || !ok2 {
 		t.Fatalf("%s lacks the lines %q and %q", docs, begin, end)
 	}
-	golden(t, docs, before+begin+reference()+end+after)
+	golden.Compare(t, docs, before+begin+reference()+end+after)
 }
 
 // TestEveryDriverHasItsPart: an operator finds how a channel of the driver is set up.

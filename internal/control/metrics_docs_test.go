@@ -13,13 +13,13 @@ import (
 	"text/template"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"go.yaml.in/yaml/v3"
 
 	"campaignd/internal/api"
 	"campaignd/internal/campaign"
+	"campaignd/test/golden"
 )
 
 // full is a Service whose status fills every field.
@@ -94,15 +94,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", name, strings.ToLower(all[name].GetType().String()), strings.Join(labels, ", "), all[name].GetHelp())
 	}
 	b.WriteString(metricsEnd + after)
-	if *update {
-		if err := os.WriteFile(metricsDocs, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(b.String(), string(data)); diff != "" {
-		t.Errorf("%s isn't what the code says; -update writes it (-code +file):\n%s", metricsDocs, diff)
-	}
+	golden.Compare(t, metricsDocs, b.String())
 }
 
 // TestAlertsAndDashboardNameRealMetrics: an alert on a renamed metric never fires.

@@ -3,14 +3,12 @@ package control
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path"
 	"path/filepath"
 	"reflect"
@@ -23,9 +21,8 @@ import (
 
 	"campaignd/internal/api"
 	"campaignd/internal/campaign"
+	"campaignd/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the files that tests compare with")
 
 // nobody is a Service that panics when called.
 type panicService struct{ Service }
@@ -103,15 +100,7 @@ func TestOpenAPI(t *testing.T) {
 	if err := enc.Encode(want); err != nil {
 		t.Fatal(err)
 	}
-	if *update {
-		if err := os.WriteFile("openapi.json", b.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(b.String(), OpenAPI); diff != "" {
-		t.Errorf("openapi.json isn't what the code says; -update writes it (-code +file):\n%s", diff)
-	}
+	golden.Compare(t, "openapi.json", b.String())
 }
 
 // TestQueriesAreDescribed: the parameters that a route takes are those of its description.

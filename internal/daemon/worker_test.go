@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -19,6 +18,7 @@ import (
 	"campaignd/internal/config"
 	"campaignd/internal/relay"
 	"campaignd/internal/send/drivers"
+	"campaignd/test/loopback"
 	"campaignd/test/natstest"
 )
 
@@ -94,7 +94,7 @@ func TestWorkerAnnouncesItselfReloadsAndStops(t *testing.T) {
 		return fmt.Sprintf("[applications.channels.sms]\ndriver = \"outbox\"\npath = %q\nsend_from = \"workers\"\nconcurrency = %d\n", filepath.Join(filepath.Dir(file), "o"), concurrency)
 	}
 	c := workerConfig(t, file, nats, channel(3))
-	c.Listen = freeAddress(t)
+	c.Listen = loopback.FreeAddress(t)
 	reloads := make(chan os.Signal, 1)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -127,17 +127,6 @@ func TestWorkerAnnouncesItselfReloadsAndStops(t *testing.T) {
 		t.Errorf("the worker ended with %v", err)
 	}
 	listed(t, c, func(list []api.ClusterWorker) bool { return len(list) == 0 })
-}
-
-// freeAddress returns an address on loopback that nobody listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func get(t *testing.T, url string) string {

@@ -1,7 +1,6 @@
 package picture
 
 import (
-	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -13,8 +12,8 @@ import (
 	"campaignd/internal/calendar"
 	"campaignd/internal/campaign"
 	"campaignd/internal/plan"
+	"campaignd/test/golden"
 
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
 
@@ -51,8 +50,7 @@ func (b bookings) Reserved(first int64, counts []uint32) error {
 	return nil
 }
 
-// TestGolden holds whole pictures against the files in testdata; with
-// UPDATE_GOLDEN=1 it writes them.
+// TestGolden holds whole pictures against the files in testdata.
 func TestGolden(t *testing.T) {
 	madrid, err := time.LoadLocation("Europe/Madrid")
 	if err != nil {
@@ -118,19 +116,7 @@ func TestGolden(t *testing.T) {
 				}
 			}
 			got := strings.Join(lines, "\n") + "\n"
-			file := filepath.Join("testdata", name+".txt")
-			if os.Getenv("UPDATE_GOLDEN") != "" {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
+			golden.Compare(t, filepath.Join("testdata", name+".txt"), got)
 		})
 	}
 }

@@ -2,12 +2,12 @@ package relay
 
 import (
 	"fmt"
-	"net"
 	"net/url"
 	"path/filepath"
 	"strconv"
 	"testing"
 
+	"campaignd/test/loopback"
 	"campaignd/test/natstest"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -19,7 +19,7 @@ func TestThreeServersLoseALeader(t *testing.T) {
 	var routes []*url.URL
 	var urls []string
 	for range 3 {
-		routes = append(routes, &url.URL{Scheme: "nats", Host: freeAddress(t)})
+		routes = append(routes, &url.URL{Scheme: "nats", Host: loopback.FreeAddress(t)})
 	}
 	for i, route := range routes {
 		port, err := strconv.Atoi(route.Port())
@@ -68,15 +68,4 @@ func TestThreeServersLoseALeader(t *testing.T) {
 		<-done
 	}
 	h.same(l, end, filepath.Join(dir, "copy.db"))
-}
-
-// freeAddress returns an address of loopback that nobody listens at.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

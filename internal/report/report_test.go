@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -15,29 +14,10 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/test/golden"
 
 	"github.com/google/go-cmp/cmp"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got; -update writes it):\n%s", path, diff)
-	}
-}
 
 // madrid is a zone that differs from UTC.
 func madrid(t *testing.T) *time.Location {
@@ -73,7 +53,7 @@ func TestFilesOfEveryEnd(t *testing.T) {
 					t.Errorf("%s has mode %v, %v", file, info.Mode(), err)
 				}
 			}
-			golden(t, name, got.String())
+			golden.Compare(t, "testdata/"+name+".golden", got.String())
 			if names, _ := filepath.Glob(filepath.Join(dir, "*")); len(names) > 4 {
 				t.Errorf("something else was left: %v", names)
 			}
@@ -112,7 +92,7 @@ func TestStatus(t *testing.T) {
 	l = half(campaign.StateHeld)
 	l.s.Reason = "the token was refused"
 	write("held: no one knows when it ends", Status(l.s, slots, l.counts, instantOf("09:31:00"), Outlook{}))
-	golden(t, "status", got.String())
+	golden.Compare(t, "testdata/status.golden", got.String())
 
 	done := sendings()["completed"]
 	switch d := Status(done.s, done.slices, done.counts, instantOf("10:00:00"), Outlook{}); {
@@ -295,5 +275,5 @@ func TestTextBeforeTheEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	golden(t, "before-the-end", b.String())
+	golden.Compare(t, "testdata/before-the-end.golden", b.String())
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"campaignd/internal/campaign"
+	"campaignd/test/golden"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -58,7 +59,7 @@ func TestStatusText(t *testing.T) {
 		Reason: "channel cloud_api is throttled: asked to wait", Since: instantOf("09:30:30"), Until: instantOf("09:32:00")}}))
 	l.s.State, l.s.Reason = campaign.StatePaused, "paused on request"
 	add("paused by .stop", statusText(t, l, Outlook{Zone: zone, Stopped: "spring.stop"}))
-	golden(t, "status-text", got.String())
+	golden.Compare(t, "testdata/status-text.golden", got.String())
 }
 
 // A sending that hasn't begun can get another time, and its status didn't say so.

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"campaignd/test/loopback"
 )
 
 // world is a daemon with sendings in most states, a
@@ -91,7 +92,7 @@ func start(t *testing.T, token string) *world {
 		write(t, filepath.Join(dir, "token"), token)
 		tokenLine = `token_file = "token"`
 	}
-	write(t, filepath.Join(dir, "campaignd.toml"), fmt.Sprintf(configuration, freeAddress(t), tokenLine, refusing.URL))
+	write(t, filepath.Join(dir, "campaignd.toml"), fmt.Sprintf(configuration, loopback.FreeAddress(t), tokenLine, refusing.URL))
 	for id, application := range map[int]int{7: 1, 8: 1, 20: 2, 30: 3} {
 		channels := `"cloud_api"`
 		if id == 8 {
@@ -152,17 +153,6 @@ func (w *world) login(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return code.Address
-}
-
-// freeAddress returns an address that was unused a moment ago.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func write(t *testing.T, path, text string) {

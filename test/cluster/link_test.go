@@ -4,6 +4,8 @@ import (
 	"net"
 	"sync"
 	"testing"
+
+	"campaignd/test/loopback"
 )
 
 // link is a TCP proxy on loopback whose connections can be cut or fall silent.
@@ -23,7 +25,7 @@ type link struct {
 // newLink starts a proxy to target, an address of loopback.
 func newLink(t *testing.T, target string) *link {
 	t.Helper()
-	l := &link{t: t, addr: "127.0.0.1:" + freePort(t), target: target, conns: map[net.Conn]struct{}{}}
+	l := &link{t: t, addr: loopback.FreeAddress(t), target: target, conns: map[net.Conn]struct{}{}}
 	l.open()
 	t.Cleanup(func() {
 		l.cut()

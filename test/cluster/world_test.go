@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"campaignd/test/programs"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -16,6 +15,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"campaignd/test/loopback"
+	"campaignd/test/programs"
 )
 
 // concurrency is that of each worker.
@@ -85,7 +87,7 @@ func newClustered(t *testing.T, delay time.Duration, servers int) *world {
 	w := &world{t: t, dir: programs.ShortDir(t), hook: newReceiver(t, delay), random: rand.New(rand.NewPCG(seedOf(t), 0))}
 	var urls []string
 	for range servers {
-		w.ports, w.routes = append(w.ports, freePort(t)), append(w.routes, freePort(t))
+		w.ports, w.routes = append(w.ports, loopback.FreePort(t)), append(w.routes, loopback.FreePort(t))
 		urls = append(urls, strconv.Quote("nats://127.0.0.1:"+w.ports[len(w.ports)-1]))
 	}
 	w.port = w.ports[0]
@@ -100,20 +102,6 @@ func newClustered(t *testing.T, delay time.Duration, servers int) *world {
 			`{"id":%d,"applicationId":1,"title":"t","enabled":true,"channelTypes":[%q],"messageContent":[{"body":"Hello {{name}}"}]}`, 7+i, channel))
 	}
 	return w
-}
-
-// freePort returns a port that no connection gets by chance.
-func freePort(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		port := strconv.Itoa(20_000 + rand.IntN(12_000))
-		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
-			l.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 func (w *world) must(err error) {

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"campaignd/test/loopback"
 )
 
 const misbehaveConfig = `state_dir = %q
@@ -199,14 +201,7 @@ func TestOptOutsWhileAReceiverIsSlow(t *testing.T) {
 // Nothing listens at the receiver's address for a while. One message fares like many: none fails,
 // the status says why it waits, and all arrive once the receiver is there.
 func TestRefusedConnectionsCostNoMessage(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := loopback.FreeAddress(t)
 	w := newMisbehaved(t, "http://"+address, "max_attempts = 2\nretry_base = \"10ms\"")
 	one, many := w.drop("one", viaHook, 1, 0, ""), w.drop("many", viaHook, 200, 0, "")
 	w.until(15*time.Second, "waiting for the receiver", func() bool {
@@ -218,9 +213,9 @@ func TestRefusedConnectionsCostNoMessage(t *testing.T) {
 		return true
 	})
 	hook := newScripted(t, nil)
-	if hook.Listener, err = net.Listen("tcp", address); err != nil {
-		t.Fatal(err)
-	}
+	var err error
+	hook.Listener, err = net.Listen("tcp", address)
+	w.must(err)
 	hook.Start()
 	w.do("resume", "--channel", "hook") // it would be tried within a minute
 	w.ended(20*time.Second, one, many)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"mime/multipart"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,15 +15,13 @@ import (
 	"time"
 
 	"campaignd/internal/failpoint"
+	"campaignd/test/loopback"
 )
 
 // listen makes the daemon listen on a free port of loopback from its next start on.
 func (w *world) listen() {
 	w.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	w.must(err)
-	w.web = l.Addr().String()
-	w.must(l.Close())
+	w.web = loopback.FreeAddress(w.t)
 	text, err := os.ReadFile(w.config)
 	w.must(err)
 	w.write(w.config, fmt.Sprintf("listen = %q\n", w.web)+string(text))

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"campaignd/test/loopback"
 )
 
 // sshd starts a real sshd on loopback with the snippet that the package installs. Only
@@ -29,7 +31,7 @@ func (w *world) sshd() {
 	}
 	hostKey, pid := filepath.Join(w.root, "hostkey"), filepath.Join(w.root, "sshd.pid")
 	w.command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", hostKey)
-	w.port = freePort(w)
+	w.port = loopback.FreePort(w.t)
 	file := filepath.Join(w.root, "sshd_config")
 	w.write(file, "ListenAddress 127.0.0.1\nPort "+w.port+"\nHostKey "+hostKey+"\nPidFile "+pid+
 		"\nUsePAM no\nStrictModes no\nMaxStartups 200\nLogLevel VERBOSE\nSubsystem sftp internal-sftp\n\n"+text)
@@ -53,13 +55,4 @@ func (w *world) sshd() {
 		}
 		return err == nil
 	})
-}
-
-func freePort(w *world) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	w.must(err)
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	w.must(err)
-	return port
 }
