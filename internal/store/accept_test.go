@@ -48,9 +48,7 @@ func TestSameDropTwice(t *testing.T) {
 		if _, _, err := s.Finalize(again.ID, campaign.Canceled); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := s.SetState(again.ID, nil, campaign.StateCanceled, ""); err != nil {
-			t.Fatal(err)
-		}
+		setState(t, s, again.ID, campaign.StateCanceled, "")
 		third := begin(t, s, draft{rows: 3, digest: digestA})
 		switch _, err := s.Accept(third, Terms{DuplicateWindow: 24 * time.Hour}); {
 		case !errors.As(err, &dup):
@@ -78,9 +76,7 @@ func TestCanceledDropDoesNotCount(t *testing.T) {
 			if _, _, err := s.Finalize(a.ID, campaign.Canceled); err != nil {
 				t.Fatal(err)
 			}
-			if _, _, err := s.SetState(a.ID, nil, campaign.StateCanceled, ""); err != nil {
-				t.Fatal(err)
-			}
+			setState(t, s, a.ID, campaign.StateCanceled, "")
 			b := begin(t, s, draft{rows: 3, digest: digestA})
 			_, err := s.Accept(b, Terms{DuplicateWindow: time.Hour})
 			if (err != nil) != sent {

@@ -93,9 +93,7 @@ func TestCancelOutlivesACrash(t *testing.T) {
 		id := accept(t, s, draft{rows: 3}, nil).ID
 		commit(t, s, entry(id, 0, 1, campaign.InFlight, 1))
 		if state == campaign.StatePaused {
-			if _, _, err := s.SetState(id, nil, state, "paused on request"); err != nil {
-				t.Fatal(err)
-			}
+			setState(t, s, id, state, "paused on request")
 		}
 		if _, _, err := s.Finalize(id, campaign.Canceled); err != nil {
 			t.Fatal(err)

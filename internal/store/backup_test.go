@@ -21,12 +21,7 @@ func TestBackupAndRestore(t *testing.T) {
 	a := accept(t, s, draft{rows: 5000}, testGrid(600))
 	b := accept(t, s, draft{rows: 10}, nil)
 	paused := accept(t, s, draft{rows: 10}, nil)
-	switch _, ok, err := s.SetState(paused.ID, nil, campaign.StatePaused, "lunch"); {
-	case !ok:
-		t.Fatal("ok = false, want true")
-	case err != nil:
-		t.Fatal(err)
-	}
+	setState(t, s, paused.ID, campaign.StatePaused, "lunch")
 	commit(t, s, entry(b.ID, 0, 1, campaign.InFlight, 1), entry(b.ID, 1, 1, campaign.InFlight, 1))
 	commit(t, s, entry(b.ID, 0, 1, campaign.Sent, 1))
 	var copied bytes.Buffer
@@ -62,12 +57,7 @@ func TestBackupAndRestore(t *testing.T) {
 	if _, err := recoverOwn(r, func(int64, string) bool { return true }); err != nil {
 		t.Fatal(err)
 	}
-	switch _, ok, err := r.SetState(b.ID, nil, campaign.StateScheduled, ""); {
-	case !ok:
-		t.Fatal("ok = false, want true")
-	case err != nil:
-		t.Fatal(err)
-	}
+	setState(t, r, b.ID, campaign.StateScheduled, "")
 	wantState(t, r, b.ID, campaign.StateSending)
 	tag := r.Tag()
 	r.Close()

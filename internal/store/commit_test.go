@@ -21,12 +21,7 @@ func TestCommitReportsEachSenderItsOwn(t *testing.T) {
 	s := openTest(t)
 	good := accept(t, s, draft{rows: 10}, nil)
 	paused := accept(t, s, draft{rows: 10}, nil)
-	switch _, ok, err := s.SetState(paused.ID, nil, campaign.StatePaused, ""); {
-	case !ok:
-		t.Fatal("ok = false, want true")
-	case err != nil:
-		t.Fatal(err)
-	}
+	setState(t, s, paused.ID, campaign.StatePaused, "")
 	var refused *campaign.Refused
 	err := s.Commit(t.Context(), []campaign.Entry{
 		entry(paused.ID, 0, 1, campaign.InFlight, 1),
@@ -204,9 +199,7 @@ func TestCancelWithMessagesInFlight(t *testing.T) {
 	for row := range 3 {
 		commit(t, s, entry(head.ID, row, 1, campaign.InFlight, 1))
 	}
-	if _, _, err := s.SetState(head.ID, nil, campaign.StateCanceled, "asked"); err != nil {
-		t.Fatal(err)
-	}
+	setState(t, s, head.ID, campaign.StateCanceled, "asked")
 	if n, _, err := s.Finalize(head.ID, campaign.Canceled); n != 5 || err != nil {
 		t.Errorf("closed %d, %v", n, err)
 	}

@@ -142,9 +142,7 @@ func TestCanceledDropCountsUnlessItReachedNobody(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if _, _, err := s.SetState(first.ID, nil, campaign.StateCanceled, "asked"); err != nil {
-				t.Fatal(err)
-			}
+			setState(t, s, first.ID, campaign.StateCanceled, "asked")
 			_, err := s.Accept(begin(t, s, d), Terms{DuplicateWindow: time.Hour})
 			if duplicate := errors.As(err, new(*DuplicateDrop)); duplicate != c.duplicate {
 				t.Errorf("duplicate %t, want %t: %v", duplicate, c.duplicate, err)

@@ -182,9 +182,7 @@ func TestStaleReportsAreListed(t *testing.T) {
 	}
 	first := tell(2)
 	late(0) // its folder isn't in done/ yet
-	if done, err := s.Finish(head.ID); !done || err != nil {
-		t.Fatal(done, err)
-	}
+	finish(t, s, head.ID)
 	if err := s.Filed(head.ID, false); err != nil {
 		t.Fatal(err)
 	}

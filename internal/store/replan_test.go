@@ -55,20 +55,10 @@ func TestPassedSlicesAreSlicedAgain(t *testing.T) {
 		case !cmp.Equal(again, list):
 			t.Errorf("again: want no difference:\n%s", cmp.Diff(list, again))
 		}
-		switch _, ok, err := s.SetState(b.ID, nil, campaign.StatePaused, ""); {
-		case !ok:
-			t.Fatal("ok = false, want true")
-		case err != nil:
-			t.Fatal(err)
-		}
+		setState(t, s, b.ID, campaign.StatePaused, "")
 		time.Sleep(47*time.Hour + 55*time.Minute)
 		// Five minutes are left before T + 48 h for b, none for a.
-		switch _, ok, err := s.SetState(b.ID, nil, campaign.StateScheduled, ""); {
-		case !ok:
-			t.Fatal("ok = false, want true")
-		case err != nil:
-			t.Fatal(err)
-		}
+		setState(t, s, b.ID, campaign.StateScheduled, "")
 		if _, expired, err := s.Replan(a.ID, *grid, time.Now().UTC()); err != nil || expired != 32 {
 			t.Errorf("%d expired, %v", expired, err)
 		}
@@ -77,9 +67,7 @@ func TestPassedSlicesAreSlicedAgain(t *testing.T) {
 		}
 		wantCounts(t, s, a.ID, map[campaign.Outcome]uint64{campaign.Sent: 3, campaign.Expired: 32})
 		verify(t, s)
-		if done, err := s.Finish(a.ID); !done || err != nil {
-			t.Errorf("finish: %t, %v", done, err)
-		}
+		finish(t, s, a.ID)
 	})
 }
 
@@ -100,9 +88,7 @@ func TestReplanManyExpired(t *testing.T) {
 		if _, expired, err := s.Replan(head.ID, *grid, time.Now()); err != nil || expired != 1 {
 			t.Errorf("%d expired, %v", expired, err)
 		}
-		if done, err := s.Finish(head.ID); !done || err != nil {
-			t.Errorf("finish: %t, %v", done, err)
-		}
+		finish(t, s, head.ID)
 		verify(t, s)
 	})
 }
@@ -116,12 +102,7 @@ func TestResendUnknownAndFailed(t *testing.T) {
 		commit(t, s, entry(head.ID, row, 1, o, 1))
 	}
 	commit(t, s, entry(head.ID, 4, 2, campaign.InFlight, 1), entry(head.ID, 4, 2, campaign.Sent, 1))
-	switch done, err := s.Finish(head.ID); {
-	case !done:
-		t.Fatal("done = false, want true")
-	case err != nil:
-		t.Fatal(err)
-	}
+	finish(t, s, head.ID)
 	if err := s.Filed(head.ID, false); err != nil {
 		t.Fatal(err)
 	}
@@ -159,9 +140,7 @@ func TestResendUnknownAndFailed(t *testing.T) {
 	}
 	verify(t, s)
 	canceled := accept(t, s, draft{rows: 1}, nil)
-	if _, _, err := s.SetState(canceled.ID, nil, campaign.StateCanceled, ""); err != nil {
-		t.Fatal(err)
-	}
+	setState(t, s, canceled.ID, campaign.StateCanceled, "")
 	if _, err := resend(s, canceled.ID, []campaign.Outcome{campaign.Unknown}, false); !errors.Is(err, ErrState) {
 		t.Errorf("resend of a canceled one: %v", err)
 	}

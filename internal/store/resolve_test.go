@@ -21,9 +21,7 @@ func unknown(t *testing.T, s *Store) (head *campaign.Sending, end, report func()
 			e.Detail = "no answer came"
 			commit(t, s, e)
 		}
-		if done, err := s.Finish(head.ID); !done || err != nil {
-			t.Fatalf("finish: %t, %v", done, err)
-		}
+		finish(t, s, head.ID)
 	}
 	report = func() {
 		t.Helper()

@@ -111,9 +111,7 @@ func TestASecondSignOfARestoreKeepsTheReason(t *testing.T) {
 	s := openTest(t)
 	sending := accept(t, s, draft{rows: 10}, nil)
 	paused := accept(t, s, draft{rows: 10}, nil)
-	if _, _, err := s.SetState(paused.ID, nil, campaign.StatePaused, "paused on request"); err != nil {
-		t.Fatal(err)
-	}
+	setState(t, s, paused.ID, campaign.StatePaused, "paused on request")
 	s.Close()
 	if err := os.WriteFile(s.db.Path()+".restored", nil, 0o600); err != nil {
 		t.Fatal(err)

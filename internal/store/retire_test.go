@@ -31,9 +31,7 @@ func isOver(t *testing.T, s *Store, d draft) campaign.ID {
 	t.Helper()
 	head := accept(t, s, d, nil)
 	sendAll(t, s, head.ID, d.rows, 1000)
-	if done, err := s.Finish(head.ID); !done || err != nil {
-		t.Fatal(done, err)
-	}
+	finish(t, s, head.ID)
 	if err := s.Filed(head.ID, false); err != nil {
 		t.Fatal(err)
 	}
@@ -126,9 +124,7 @@ func TestRemoveFreesSlotsToCome(t *testing.T) {
 	at := time.Now().UTC().Add(3 * time.Hour).Truncate(time.Minute)
 	head := accept(t, s, draft{rows: 15, at: at}, grid)
 	sendAll(t, s, head.ID, 15, 1000)
-	if done, err := s.Finish(head.ID); !done || err != nil {
-		t.Fatal(done, err)
-	}
+	finish(t, s, head.ID)
 	if err := s.Filed(head.ID, false); err != nil {
 		t.Fatal(err)
 	}
@@ -151,12 +147,7 @@ func TestRetentionGivesSpaceBack(t *testing.T) {
 	for i := range 12 {
 		head := accept(t, s, draft{rows: 3000, digest: fmt.Sprintf("%064x", i)}, nil)
 		sendAll(t, s, head.ID, 3000, 1000)
-		switch done, err := s.Finish(head.ID); {
-		case !done:
-			t.Fatal("done = false, want true")
-		case err != nil:
-			t.Fatal(err)
-		}
+		finish(t, s, head.ID)
 		if n, err := prune(s, time.Now().Add(time.Hour)); n != 0 || err != nil {
 			t.Errorf("pruned %d that are not filed, %v", n, err)
 		}

@@ -101,9 +101,7 @@ func TestSendingsFilter(t *testing.T) {
 func TestPausedTimeIsKept(t *testing.T) {
 	s := openTest(t)
 	id := accept(t, s, draft{rows: 2}, nil).ID
-	if _, _, err := s.SetState(id, nil, campaign.StatePaused, "lunch"); err != nil {
-		t.Fatal(err)
-	}
+	setState(t, s, id, campaign.StatePaused, "lunch")
 	head := wantState(t, s, id, campaign.StatePaused)
 	if head.BlockedSince.IsZero() {
 		t.Error("nothing says since when it is paused")
@@ -113,9 +111,7 @@ func TestPausedTimeIsKept(t *testing.T) {
 	}
 	s.Close()
 	s = openAt(t, s.db.Path())
-	if _, _, err := s.SetState(id, nil, campaign.StateScheduled, ""); err != nil {
-		t.Fatal(err)
-	}
+	setState(t, s, id, campaign.StateScheduled, "")
 	switch head := wantState(t, s, id, campaign.StateScheduled); {
 	case !head.StoppedAt.IsZero():
 		t.Errorf("stopped at %v after it was resumed, want zero", head.StoppedAt)

@@ -194,6 +194,22 @@ func resend(s *Store, id campaign.ID, outcomes []campaign.Outcome, dryRun bool) 
 	return resent.Moved.Final(), err
 }
 
+// setState changes a sending's state from any that allows it.
+func setState(t testing.TB, s *Store, id campaign.ID, to campaign.State, reason string) {
+	t.Helper()
+	if found, ok, err := s.SetState(id, nil, to, reason); !ok || err != nil {
+		t.Fatalf("set state of %s to %s: got %s, %t, %v", id, to, found, ok, err)
+	}
+}
+
+// finish ends a sending whose messages all have an outcome.
+func finish(t testing.TB, s *Store, id campaign.ID) {
+	t.Helper()
+	if done, err := s.Finish(id); !done || err != nil {
+		t.Fatalf("finish %s: got %t, %v, want it done", id, done, err)
+	}
+}
+
 func wantCounts(t testing.TB, s *Store, id campaign.ID, want map[campaign.Outcome]uint64) {
 	t.Helper()
 	_, _, counts, err := s.Load(id)
@@ -279,9 +295,7 @@ func TestLifeOfASending(t *testing.T) {
 	if ids, _, _ := s.Due(time.Now()); len(ids) != 1 {
 		t.Errorf("a sending that wants Finish is due, got %v", ids)
 	}
-	if done, err := s.Finish(head.ID); !done || err != nil {
-		t.Fatalf("finish: %t, %v", done, err)
-	}
+	finish(t, s, head.ID)
 	if got := wantState(t, s, head.ID, campaign.StateCompleted); got.FinishedAt.IsZero() {
 		t.Error("no FinishedAt")
 	}

@@ -18,9 +18,7 @@ func TestUpcoming(t *testing.T) {
 		ids = append(ids, accept(t, s, draft{rows: 2, at: at.Add(late)}, nil).ID)
 	}
 	begin(t, s, draft{rows: 2, at: at}) // still being checked
-	if _, ok, err := s.SetState(ids[0], nil, campaign.StatePaused, ""); !ok || err != nil {
-		t.Fatal(ok, err)
-	}
+	setState(t, s, ids[0], campaign.StatePaused, "")
 	for limit, want := range map[int][]campaign.ID{0: {ids[0], ids[1], ids[2]}, 2: {ids[0], ids[1]}} {
 		got, total, err := s.Upcoming(1, limit)
 		switch diff := cmp.Diff(want, got); {
