@@ -59,7 +59,7 @@ var may = map[string][]string{
 	"preview":                 {"campaign"},
 	"report":                  {"display", "calendar", "campaign", "preview", "safeio"},
 	"rarelog":                 {},
-	"filing":                  {"campaign", "config", "failpoint", "folders", "keylock", "plan/archive", "rarelog", "report", "safeio", "store", "watch"},
+	"filing":                  {"campaign", "config", "failpoint", "folders", "keylock", "plan", "plan/archive", "rarelog", "report", "safeio", "store", "watch"},
 	"folders":                 {"campaign", "config", "safeio", "store"},
 	"check": {"calendar", "campaign", "config", "contact", "display", "plan", "plan/archive", "plan/csvfile", "plan/document", "plan/recipients", "plan/spreadsheet",
 		"report", "safeio", "send", "watch"},

@@ -24,7 +24,7 @@ func (c *checked) print(env *environment) error {
 			return env.printf("%s", printable(strings.Join(c.Notes, "\n")+"\n"))
 		}
 		if c.Wait != nil {
-			fmt.Fprintf(&b, "%s would wait until %s and then go to failed/: %s\n", s.Name, watch.Until(c.Wait.Until), sentence(c.Wait.Reason))
+			fmt.Fprintf(&b, "%s would wait until %s and then go to failed/: %s\n", s.Name, watch.Until(c.Wait.Until, c.zone), sentence(c.Wait.Reason))
 			b.WriteString("Fix the errors below and check again.\n")
 			break
 		}

@@ -134,8 +134,9 @@ func (g *givenFiles) judge(c *checked, now time.Time) {
 		return
 	}
 	until := now.Add(g.in.PairTimeout).UTC()
+	c.zone = g.in.Location
 	c.Wait = &campaign.WaitsFor{Reason: reason, Since: now.UTC().Truncate(time.Second), Until: until.Truncate(time.Second)}
 	c.Slices, s.Previews = nil, nil
 	s.State = campaign.StateRejected
-	s.Reason = fmt.Sprintf("it would wait until %s and then go to failed/: %s", watch.Until(until), reason)
+	s.Reason = fmt.Sprintf("it would wait until %s and then go to failed/: %s", watch.Until(until, g.in.Location), reason)
 }

@@ -144,6 +144,7 @@ type checked struct {
 	Sending campaign.Sending
 	Slices  []campaign.Slice
 	Wait    *campaign.WaitsFor // nil for a drop that would be taken
+	zone    *time.Location     // of the times in Wait; nil: UTC
 	Notes   []string           // on files that belong to no drop, if there are no others
 	Real    bool               // reservations come from a running daemon
 	Earlier bool               // rejected as a drop that was accepted before

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"campaignd/internal/api"
+	"campaignd/internal/config"
 	"campaignd/internal/control"
 	"campaignd/internal/display"
 )
@@ -23,7 +24,12 @@ daemon it checks less. Exit status 3: it found problems.`,
 		Example: "  campaignd doctor            a quick check\n  campaignd doctor --deep     read the whole store too",
 		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			findings, err := examine(cmd.Context(), env, deep)
+			cfg, err := env.loadConfig()
+			if err != nil {
+				return err
+			}
+			env.useZone(cfg)
+			findings, err := examine(cmd.Context(), env, cfg, deep)
 			if err != nil {
 				return err
 			}
@@ -39,11 +45,7 @@ daemon it checks less. Exit status 3: it found problems.`,
 }
 
 // examine asks the daemon for its findings, or checks locally if none is running.
-func examine(ctx context.Context, env *environment, deep bool) ([]api.Finding, error) {
-	cfg, err := env.loadConfig()
-	if err != nil {
-		return nil, err
-	}
+func examine(ctx context.Context, env *environment, cfg *config.Config, deep bool) ([]api.Finding, error) {
 	c, err := dial(cfg)
 	if err != nil {
 		advice := "start it: campaignd run"
@@ -65,7 +67,7 @@ func printFindings(env *environment, findings []api.Finding) error {
 	g := grid{header: []string{"check", "result", "found"}, wrap: 3}
 	var todo []string
 	for _, f := range findings {
-		g.add(f.Check, string(f.Level), f.Message)
+		g.add(f.Check, string(f.Level), env.reasonText(f.Message, f.Since, "next try at", f.NextTryAt))
 		if f.Level != api.LevelOK && f.Advice != "" {
 			todo = append(todo, printable("  "+f.Check+": "+f.Advice))
 		}

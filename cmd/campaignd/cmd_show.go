@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -69,7 +70,7 @@ func printDetails(env *environment, d api.Details) error {
 		[2]string{"started", env.instant(d.StartedAt)},
 		[2]string{"finished", env.instant(d.FinishedAt)},
 		[2]string{"next slice", env.instant(d.NextSliceAt)},
-		[2]string{"expected end", env.instant(d.EstimatedEnd)},
+		[2]string{"expected end", cmp.Or(env.instant(d.EstimatedEnd), unknownText(d.NoEstimate))},
 		[2]string{"rows", rowsText(d.State, d.Recipients)},
 		[2]string{"checked", checkedText(d.Sending)},
 		[2]string{"messages", messagesText(d.Sending)},
@@ -88,6 +89,14 @@ func printDetails(env *environment, d api.Details) error {
 		env.printf("\nLast error (%s%s): %s\n", env.instant(e.At), where, printable(e.Error))
 	}
 	return printPreviews(env, d.Previews)
+}
+
+// unknownText says that something isn't known, and why; "" without a reason.
+func unknownText(why string) string {
+	if why == "" {
+		return ""
+	}
+	return "unknown: " + why
 }
 
 // idText returns an application's or campaign's id, "" if it isn't known: a drop may be checked or rejected before.
@@ -187,7 +196,7 @@ func printOutcomes(env *environment, m api.Messages) error {
 		name string
 		n    uint64
 	}{
-		{"pending", m.Pending}, {"in flight", m.InFlight}, {"retrying", m.Retrying}, {"sent", m.Sent}, {"failed", m.Failed},
+		{"pending", m.Pending}, {"in flight or next", m.InFlight}, {"retrying", m.Retrying}, {"sent", m.Sent}, {"failed", m.Failed},
 		{"unknown", m.Unknown}, {"expired", m.Expired}, {"canceled", m.Canceled}, {"suppressed", m.Suppressed}, {"skipped", m.Skipped},
 	} {
 		if o.n > 0 {

@@ -38,7 +38,7 @@ func (s *shop) others() []api.Sending {
 	return []api.Sending{
 		{Drop: api.Drop{ID: "20260314-000043", Name: "evil\x1b]0;owned\x07name", State: campaign.StateScheduled, ApplicationID: 1, CampaignID: 8, ScheduledAt: noon.Add(3 * time.Hour), Messages: api.Messages{Planned: 900, Pending: 900}},
 			Inbox: "inbox", NextSliceAt: noon.Add(3 * time.Hour)},
-		{Drop: api.Drop{ID: "20260314-000041", Name: "winter", State: campaign.StateHeld, Reason: "the template is paused; resume when it is approved", ApplicationID: 2, CampaignID: 1, Messages: api.Messages{Planned: 10, Pending: 4, Sent: 6}},
+		{Drop: api.Drop{ID: "20260314-000041", Name: "winter", State: campaign.StateHeld, Reason: "the template is paused; resume when it is approved", ApplicationID: 2, CampaignID: 1, Messages: api.Messages{Planned: 10, Pending: 3, Sent: 6, Expired: 1}},
 			Inbox: "inbox", Percent: 60},
 	}
 }
@@ -234,7 +234,8 @@ func (s *shop) Audit(context.Context, api.AuditFilter) ([]api.AuditEntry, error)
 
 func (s *shop) Doctor(_ context.Context, deep bool) ([]api.Finding, error) {
 	list := []api.Finding{{Check: "store", Level: api.LevelOK, Message: "its counts are consistent"},
-		{Check: "clock", Level: api.LevelWarn, Message: "the newest sending was received in the future: the clock was set back", Advice: "check that the time is synchronized"}}
+		{Check: "clock", Level: api.LevelWarn, Message: "the newest sending was received in the future: the clock was set back", Advice: "check that the time is synchronized"},
+		{Check: "channel", Level: api.LevelWarn, Message: "sms of application 1 is throttled: 429 Too Many Requests", Advice: "it is tried again automatically", Since: noon, NextTryAt: noon.Add(time.Minute)}}
 	if deep {
 		list[0] = api.Finding{Check: "store", Level: api.LevelFail, Message: "sending 20260314-000042: 12,000 messages are planned, 11,999 counted", Advice: "keep a copy of the file, stop the daemon and restore the newest backup"}
 	}

@@ -158,8 +158,8 @@ func (env *environment) channelWaitText(ch api.Channel) string {
 }
 
 func printSendings(env *environment, list []api.Sending) error {
-	g := grid{header: []string{"id", "name", "state", "done", "sent", "failed", "unknown", "planned", "next", "end"},
-		right: []int{3, 4, 5, 6, 7}, wrap: 2, drop: []int{8, 7, 6, 9, 4, 5}}
+	g := grid{header: []string{"id", "name", "state", "done", "sent", "failed", "expired", "unknown", "planned", "next", "end"},
+		right: []int{3, 4, 5, 6, 7, 8}, wrap: 2, drop: []int{9, 8, 7, 10, 4, 6, 5}}
 	var reasons []string
 	for _, s := range list {
 		end := s.FinishedAt
@@ -167,7 +167,8 @@ func printSendings(env *environment, list []api.Sending) error {
 			end = s.EstimatedEnd
 		}
 		g.add(string(s.ID), s.Name, string(s.State), doneText(s), display.Number(s.Messages.Sent),
-			display.Number(s.Messages.Failed+s.Messages.Expired), display.Number(s.Messages.Unknown), display.Number(s.Messages.Planned), env.when(s.NextSliceAt), env.when(end))
+			display.Number(s.Messages.Failed), display.Number(s.Messages.Expired), display.Number(s.Messages.Unknown), display.Number(s.Messages.Planned),
+			env.when(s.NextSliceAt), env.when(end))
 		reason, wait := env.reasonTexts(s)
 		if reason != "" {
 			reasons = append(reasons, printable(fmt.Sprintf("  %s is %s: %s", s.ID, s.State, reason)))

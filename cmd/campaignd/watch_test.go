@@ -84,9 +84,9 @@ func TestWatchAll(t *testing.T) {
 	defer cancel()
 	out := &stopWriter{text: "completed", stop: cancel}
 	code := run(ctx, []string{"--config", config, "watch", "--every", "100ms"}, strings.NewReader(""), out, out, func(string) string { return "" })
-	want := "20260314-000042 spring sending: 30.0%, 3,500 of 12,000 sent, 80 not sent, 20 unknown, 2.0/s, end 2026-03-14 13:10:00 UTC\n" +
-		"20260314-000042 spring sending: 35.0%, 4,100 of 12,000 sent, 80 not sent, 20 unknown, 2.0/s, end 2026-03-14 13:10:00 UTC\n" +
-		"20260314-000042 spring completed: 3,500 of 12,000 sent, 80 not sent, 20 unknown\n"
+	want := "20260314-000042 spring sending: 30.0%, 3,500 of 12,000 sent, 80 failed, 20 unknown, 2.0/s, end 2026-03-14 13:10:00 UTC\n" +
+		"20260314-000042 spring sending: 35.0%, 4,100 of 12,000 sent, 80 failed, 20 unknown, 2.0/s, end 2026-03-14 13:10:00 UTC\n" +
+		"20260314-000042 spring completed: 3,500 of 12,000 sent, 80 failed, 20 unknown\n"
 	if code != exitDone || out.String() != want {
 		t.Errorf("%d\n%s\nwant\n%s", code, out, want)
 	}

@@ -40,11 +40,13 @@ func (env *environment) progressLine(s api.Sending) string {
 		line += percentText(s.Percent) + ", "
 	}
 	line += fmt.Sprintf("%s of %s sent", display.Number(s.Messages.Sent), display.Number(s.Messages.Planned))
-	if bad := s.Messages.Failed + s.Messages.Expired; bad > 0 {
-		line += fmt.Sprintf(", %s not sent", display.Number(bad))
-	}
-	if s.Messages.Unknown > 0 {
-		line += fmt.Sprintf(", %s unknown", display.Number(s.Messages.Unknown))
+	for _, one := range []struct {
+		n       uint64
+		outcome string
+	}{{s.Messages.Failed, "failed"}, {s.Messages.Expired, "expired"}, {s.Messages.Unknown, "unknown"}} {
+		if one.n > 0 {
+			line += fmt.Sprintf(", %s %s", display.Number(one.n), one.outcome)
+		}
 	}
 	if s.Rate > 0 && !s.State.Final() {
 		line += fmt.Sprintf(", %.1f/s", s.Rate)

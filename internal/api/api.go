@@ -59,7 +59,8 @@ type Sending struct {
 	Delivery     *campaign.DeliveryCounts `json:"delivery,omitempty"`    // delivery receipts of sent messages, if the channel has any; each message counts under its newest state
 	Percent      float64                  `json:"percent"`               // 0 to 100 with one decimal: progress of the check while checking, else the share of messages with a final outcome
 	NextSliceAt  time.Time                `json:"nextSliceAt,omitzero"`  // start of the next slice that has unsent messages
-	EstimatedEnd time.Time                `json:"estimatedEnd,omitzero"` // end of the last slice, or an estimate from the rate so far
+	EstimatedEnd time.Time                `json:"estimatedEnd,omitzero"` // when the last message has its outcome: the end of the last slice, or an estimate from the rate, at the latest the expiry
+	NoEstimate   string                   `json:"noEstimate,omitempty"`  // why the end of an active sending that doesn't wait isn't known
 	Rate         float64                  `json:"rate,omitempty"`        // messages a second with a final outcome, on average since the start
 	WaitsFor     *campaign.WaitsFor       `json:"waitsFor,omitempty"`    // why it doesn't continue although something is due
 	LastError    *MessageError            `json:"lastError,omitempty"`   // newest failed attempt, until the end
@@ -83,7 +84,7 @@ func (s *Sending) Undelivered() uint64 {
 type Messages struct {
 	Planned    uint64 `json:"planned"`
 	Pending    uint64 `json:"pending"`
-	InFlight   uint64 `json:"inFlight"`
+	InFlight   uint64 `json:"inFlight"` // handed over without an answer yet, or prepared to be handed over next
 	Retrying   uint64 `json:"retrying"`
 	Sent       uint64 `json:"sent"`
 	Failed     uint64 `json:"failed"`

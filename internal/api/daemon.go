@@ -212,6 +212,9 @@ type Finding struct {
 	Level   Level  `json:"level"`
 	Message string `json:"message"`
 	Advice  string `json:"advice,omitempty"` // how to fix it
+
+	Since     time.Time `json:"since,omitzero"`     // of a channel: since when it isn't ok
+	NextTryAt time.Time `json:"nextTryAt,omitzero"` // of a channel: when one message is tried
 }
 
 // Timeline covers the next 48 h of one or all applications.

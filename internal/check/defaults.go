@@ -46,6 +46,12 @@ func (f *Finding) takeDefaults(p *Parts, in *config.Inbox) error {
 			s.CampaignID = *one.CampaignID
 		}
 	}
+	switch sc := f.Sidecar; {
+	case sc == nil, sc.Has("campaignId") && sc.CampaignID == nil: // nobody knows which one it names
+		s.CampaignID = 0
+	case sc.Has("applicationId") && sc.ApplicationID == nil:
+		s.ApplicationID, s.CampaignID = 0, 0
+	}
 	if sc := f.Sidecar; sc != nil {
 		for _, one := range slices.Backward(levels[:len(levels)-1]) {
 			sc.Complete(one)

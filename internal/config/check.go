@@ -31,6 +31,7 @@ func (r *reader) check(c *Config, root *node, inboxes, applications []*node) {
 	}
 	for i := range c.Inboxes {
 		r.checkInbox(c, i, inboxes, ids)
+		c.Inboxes[i].Location = c.zoneOf(&c.Inboxes[i])
 	}
 	if c.NATS == nil {
 		if c.Standby != nil && r.complete {

@@ -104,10 +104,21 @@ type Inbox struct {
 	TokenFile         string   // token of the partner for HTTP; "": none
 	NotifyURL         string   // is told the end of each drop; "": none
 	NotifySecretFile  string   // signs these requests
+
+	Location *time.Location // time zone of the application that its drops are for; nil: none, or not known
 }
 
 // LayoutColumns as an inbox's layout means that every variable is the column of its name.
 const LayoutColumns = "columns"
+
+// zoneOf returns the time zone of the application that an inbox's drops are for, as far as that is known: its
+// default, or the only one that it may send for.
+func (c *Config) zoneOf(in *Inbox) *time.Location {
+	if in.Application == 0 && len(in.AllowApplications) == 1 {
+		return c.Zone(in.AllowApplications[0])
+	}
+	return c.Zone(in.Application)
+}
 
 // Allows reports whether drops of this inbox may send for an application.
 func (in *Inbox) Allows(application int64) bool {

@@ -35,6 +35,10 @@ func TestSampleIsTheContract(t *testing.T) {
 	wantInbox := config.Inbox{Path: "inbox", Application: 1, Campaign: 7, AllowApplications: []int64{1}, Settle: 2 * time.Second,
 		ContactColumns: []string{"contactCode", "phone", "telefono", "teléfono", "email"}, SidecarWait: 30 * time.Second, PairTimeout: time.Hour, UnterminatedWait: time.Minute, NoteAfter: time.Minute,
 		MaxDrops: 10_000, MaxPendingBytes: 16 << 30}
+	if got := c.Inboxes[0].Location.String(); got != "Europe/Madrid" {
+		t.Errorf("the inbox's time zone is %q, want that of its application, Europe/Madrid", got)
+	}
+	c.Inboxes[0].Location = nil
 	if diff := cmp.Diff([]config.Inbox{wantInbox}, c.Inboxes); diff != "" {
 		t.Errorf("inboxes (-want +got):\n%s", diff)
 	}

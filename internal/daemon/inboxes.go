@@ -95,6 +95,7 @@ func WatchOptions(in *config.Inbox) watch.Options {
 	return watch.Options{
 		Path: in.Path, Settle: in.Settle, SidecarWait: in.SidecarWait, PairTimeout: in.PairTimeout,
 		RequireSidecar: in.RequireSidecar, DefaultLayout: in.Layout != "", NoteAfter: in.NoteAfter, Ignore: in.Ignore,
+		Zone: in.Location,
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"campaignd/internal/failpoint"
 	"campaignd/internal/folders"
 	"campaignd/internal/keylock"
+	"campaignd/internal/plan"
 	"campaignd/internal/rarelog"
 	"campaignd/internal/report"
 	"campaignd/internal/safeio"
@@ -319,7 +320,7 @@ func (k *Keeper) status(s *campaign.Sending) error {
 	if err := k.ensureFolder(s); err != nil {
 		return err
 	}
-	outlook := OutlookOf(k.config(), s)
+	outlook := OutlookOf(k.config(), s, slices)
 	outlook.Zone = k.config().Zone(s.ApplicationID)
 	if s.State == campaign.StatePaused {
 		outlook.Stopped = stopFile(folders.Of(s))
@@ -333,11 +334,18 @@ func (k *Keeper) status(s *campaign.Sending) error {
 }
 
 // OutlookOf returns what the configuration says about the end of a sending: the rate of its slowest
-// channel and its windows.
-func OutlookOf(c *config.Config, s *campaign.Sending) report.Outlook {
-	o := report.Outlook{Rate: c.SlowestRate(s.ApplicationID, s.Channels)}
-	if a := c.Application(s.ApplicationID); a != nil {
-		o.Windows = a.Windows
+// channel, the contacts a day of its narrowest, its windows and its expiry.
+func OutlookOf(c *config.Config, s *campaign.Sending, slices []campaign.Slice) report.Outlook {
+	a := c.Application(s.ApplicationID)
+	if a == nil {
+		return report.Outlook{}
+	}
+	o := report.Outlook{Rate: c.SlowestRate(s.ApplicationID, s.Channels), Windows: a.Windows}
+	o.Expiry, _ = plan.Expiry(s, slices, a.Windows)
+	for _, name := range s.Channels {
+		if most := a.Channels[name].DailyContacts(); most > 0 && (o.Daily == 0 || most < o.Daily) {
+			o.Daily = most
+		}
 	}
 	return o
 }

@@ -146,9 +146,13 @@ func TestRefusedControlFileNamesTheClosestDrop(t *testing.T) {
 	h := newHarness(t, "", "")
 	s := h.good("spring")
 	want := fmt.Sprintf(`the closest is "spring" (%s).`, s.ID)
-	for _, file := range []string{"sprng.cancel", "Spring.cancel", "spring (1).pause", "spring.csv.cancel", "autumn.cancel", "spring.20261124-999999.cancel"} {
+	for _, file := range []string{"sprng.cancel", "Spring.cancel", "spring (1).pause", "spring.csv.cancel", "spring.20261124-999999.cancel"} {
 		h.control(file, "")
 		wantParts(t, h.failedControl(file), want)
+	}
+	h.control("autumn.cancel", "") // no drop of the inbox is near
+	if got := h.failedControl("autumn.cancel"); strings.Contains(got, "closest") {
+		t.Errorf("a name that is near to nothing gets %q, want no name offered", got)
 	}
 }
 

@@ -44,6 +44,10 @@ func TestOneFileIsEnough(t *testing.T) {
 			says: []string{`spring.csv: the name "spring" doesn't have the form that this inbox wants`}},
 		"a name of another form, which should have the campaign": {inbox: "application = 1\nlayout = \"columns\"\nname_pattern = 'daily-(?P<campaign>\\d+)'", csv: named, layout: "-", sidecar: "-", state: rejected,
 			says: []string{`Rejected, nothing was sent: spring.csv: the name "spring" doesn't have the form that this inbox wants`}},
+		"a broken sidecar names an unknown campaign": {inbox: columns, csv: named, layout: "-", sidecar: `{"campaignId": 9,,}`, state: rejected,
+			says: []string{"  Campaign     unknown, of application 1"}},
+		"a sidecar's campaign that can't be read isn't the inbox's": {inbox: columns, csv: named, layout: "-", sidecar: `{"campaignId": "x"}`, state: rejected,
+			says: []string{"  Campaign     unknown, of application 1"}},
 		"a campaign in the name that can't be one": {inbox: "application = 1\nlayout = \"columns\"\nname_pattern = '(?P<campaign>\\w+)'", csv: named, layout: "-", sidecar: "-", state: rejected,
 			says: []string{`Rejected, nothing was sent: spring.csv: campaignId: the name says "spring", want the number of the campaign`}},
 	} {

@@ -87,8 +87,8 @@ func (n *newestByName) sameButDigits(inbox, name string) string {
 	return found
 }
 
-// closest returns the newest known drop of an inbox whose name name was probably meant for, or else
-// the newest drop of all; "" if there is none. find must have been called before.
+// closest returns the newest known drop of an inbox whose name name was probably meant for, "" if none is
+// near. find must have been called before.
 func (n *newestByName) closest(inbox, name string) (other string, id campaign.ID) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -99,11 +99,8 @@ func (n *newestByName) closest(inbox, name string) (other string, id campaign.ID
 			ids[known.name] = id
 		}
 	}
-	if len(ids) == 0 {
-		return "", ""
-	}
 	names := slices.SortedFunc(maps.Keys(ids), func(a, b string) int { return cmp.Compare(ids[b].Number(), ids[a].Number()) })
-	other = cmp.Or(source.Nearest(key.name, names), names[0])
+	other = source.Nearest(key.name, names)
 	return other, ids[other]
 }
 

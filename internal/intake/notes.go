@@ -137,7 +137,7 @@ func (k *noteKeeper) contentNotes(path string) []watch.Note {
 	now, notes := k.now(), []watch.Note(nil)
 	for _, w := range waits {
 		if now.Sub(w.quiet) >= inbox.NoteAfter {
-			notes = append(notes, watch.Note{Name: w.name, Reason: w.reason, Text: w.note()})
+			notes = append(notes, watch.Note{Name: w.name, Reason: w.reason, Text: w.note(inbox.Location)})
 		}
 	}
 	for _, c := range controls {
@@ -151,13 +151,13 @@ func (k *noteKeeper) contentNotes(path string) []watch.Note {
 }
 
 // note returns what the partner reads about a wait.
-func (w wait) note() string {
+func (w wait) note(zone *time.Location) string {
 	if w.list {
-		return fmt.Sprintf("campaignd reads %s as a list of opt-outs. It waits until %s and then goes to failed/: %s.", w.name, watch.Until(w.expires), w.reason)
+		return fmt.Sprintf("campaignd reads %s as a list of opt-outs. It waits until %s and then goes to failed/: %s.", w.name, watch.Until(w.expires, zone), w.reason)
 	}
 	until := ""
 	if !w.expires.IsZero() {
-		until = fmt.Sprintf(" until %s and then goes to failed/", watch.Until(w.expires))
+		until = fmt.Sprintf(" until %s and then goes to failed/", watch.Until(w.expires, zone))
 	}
 	return fmt.Sprintf("campaignd has all files of the drop %q. It waits%s: %s.", w.name, until, w.reason)
 }

@@ -75,7 +75,7 @@ func (in *Intake) lateHint(d watch.Drop) string {
 	}
 	if before != nil {
 		hint := fmt.Sprintf("; an earlier drop of this name was taken in as %s at %s, and later files are never added to it",
-			before.ID, before.ReceivedAt.UTC().Format("2006-01-02 15:04:05 UTC"))
+			before.ID, watch.Until(before.ReceivedAt, in.Checker().Config.Zone(before.ApplicationID)))
 		if inbox := in.inbox(d.Inbox); inbox != nil && d.CSV == nil {
 			hint += fmt.Sprintf(": upload them before the CSV, or within %s of it", formatDuration(inbox.SidecarWait))
 		}

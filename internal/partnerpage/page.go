@@ -189,14 +189,11 @@ func (w *pageWriter) campaign(ctx context.Context, a *config.Application, one *c
 	return nil
 }
 
-// exampleValues are tried in turn for a campaign's variables, until its channel's rules are kept.
-func exampleValues() []string { return []string{"Ada", "1", "https://example.com/a", "2026-01-31"} }
-
 // example adds an example drop that passes the check, and returns its name and what the check found;
 // nil if no value is good.
 func (w *pageWriter) example(ctx context.Context, a *config.Application, one *campaign.Campaign, channels, variables []string) (string, *check.Finding, error) {
 	name := fmt.Sprintf("campaign-%d-of-%d", one.ID, a.ID)
-	for _, value := range exampleValues() {
+	for _, value := range exampleValues(one.Contents) {
 		files, err := exampleFiles(a, one, channels, variables, value)
 		if err != nil {
 			return "", nil, err
@@ -216,7 +213,7 @@ func (w *pageWriter) example(ctx context.Context, a *config.Application, one *ca
 }
 
 // exampleFiles returns the files of an example drop by their ending.
-func exampleFiles(a *config.Application, one *campaign.Campaign, channels, variables []string, value string) (map[string][]byte, error) {
+func exampleFiles(a *config.Application, one *campaign.Campaign, channels, variables []string, value func(variable string) string) (map[string][]byte, error) {
 	header, row, channel := []string{"contactCode"}, []string{exampleContact(a, channels[0])}, channels[0]
 	if len(channels) > 1 {
 		header, row, channel = append(header, "channelType"), append(row, channels[0]), "{{channelType}}"
@@ -227,7 +224,7 @@ func exampleFiles(a *config.Application, one *campaign.Campaign, channels, varia
 		if slices.Contains(header, v) {
 			column += "_"
 		}
-		header, row = append(header, column), append(row, value)
+		header, row = append(header, column), append(row, value(v))
 		fields[v] = "{{" + column + "}}"
 	}
 	var table bytes.Buffer

@@ -82,13 +82,16 @@ type StatusDocument struct {
 	Percent      float64            `json:"percent"` // 0 to 100: of the file while checking, otherwise of the messages
 	NextSliceAt  time.Time          `json:"nextSliceAt,omitzero"`
 	EstimatedEnd time.Time          `json:"estimatedEnd,omitzero"`
+	NoEstimate   string             `json:"-"`                  // why nobody knows the end of a sending that doesn't wait
 	WaitsFor     *campaign.WaitsFor `json:"waitsFor,omitempty"` // nil: it waits for nothing but its time
 }
 
 // Outlook is what Status knows besides the store.
 type Outlook struct {
 	Rate    float64            // messages a second of the sending's slowest channel; 0: no limit
+	Daily   int                // contacts that the sending's narrowest channel reaches in 24 hours; 0: no limit
 	Windows *calendar.Windows  // the application's; nil: always open
+	Expiry  time.Time          // when everything unsent expires; zero: not known
 	Waits   *campaign.WaitsFor // nil: it doesn't wait
 	Zone    *time.Location     // the application's; nil: UTC
 	Stopped string             // the NAME.stop in the folder of a paused sending; "": there is none
@@ -198,40 +201,11 @@ func Status(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts
 		}
 	}
 	if o.Waits == nil { // nobody knows how long the wait lasts, or what it leaves
-		d.EstimatedEnd = toInstant(estimate(s, slices, counts, now, o))
+		var end time.Time
+		end, d.NoEstimate = estimate(s, slices, counts, now, o)
+		d.EstimatedEnd = toInstant(end)
 	}
 	return d
-}
-
-// estimate returns the probable time of the last message: the end of the last slot, or
-// without slots a time from the average rate since the start, or before the first message from the
-// channel's rate. It is zero if nobody knows.
-func estimate(s *campaign.Sending, slices []campaign.Slice, counts campaign.Counts, now time.Time, o Outlook) time.Time {
-	if n := len(slices); n > 0 && slices[n-1].Sliced() && slices[n-1].End.After(now) {
-		return slices[n-1].End
-	}
-	done, elapsed := counts.Final(), now.Sub(s.StartedAt)
-	if done > s.Planned {
-		return time.Time{}
-	}
-	from, each := now, 0.0 // seconds a message
-	switch {
-	case !s.StartedAt.IsZero() && done > 0 && elapsed > 0:
-		each = elapsed.Seconds() / float64(done)
-	case o.Rate > 0:
-		each = 1 / o.Rate
-	case s.State != campaign.StateScheduled:
-		return time.Time{}
-	}
-	if s.ScheduledAt.After(now) {
-		from = s.ScheduledAt
-	}
-	left := each * float64(s.Planned-done)
-	if left > (100 * 365 * 24 * time.Hour).Seconds() {
-		return time.Time{}
-	}
-	end, _ := o.Windows.OpenFor(from, time.Duration(left*float64(time.Second)), from.AddDate(1, 0, 0))
-	return end
 }
 
 // Checking builds status.json of a drop that is being checked. done is the checked share of

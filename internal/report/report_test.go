@@ -108,8 +108,12 @@ func TestEstimateIsAbsentWhenUnknown(t *testing.T) {
 	l.s.Planned = 1 << 60
 	now := instantOf("09:31:00")
 	for name, counts := range map[string]campaign.Counts{"nothing done": {}, "would take for ever": {campaign.Sent: 1}} {
-		if got := estimate(l.s, nil, counts, now, Outlook{}); !got.IsZero() {
-			t.Errorf("%s: %v", name, got)
+		got, unknown := estimate(l.s, nil, counts, now, Outlook{})
+		if !got.IsZero() {
+			t.Errorf("%s: estimated end %v, want none", name, got)
+		}
+		if unknown == "" {
+			t.Errorf("%s: no reason, want one", name)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -60,7 +61,7 @@ func writeStatusText(w io.Writer, s *campaign.Sending, slices []campaign.Slice, 
 		t.fact("Until", t.at(wait.Until))
 	}
 	t.fact("Next slice", t.at(d.NextSliceAt))
-	t.fact("Ends about", t.at(d.EstimatedEnd))
+	t.fact("Ends about", cmp.Or(t.at(d.EstimatedEnd), d.unknownEnd()))
 	t.amounts(s, counts)
 	t.slices(s, slices)
 	t.files(s)
@@ -70,6 +71,14 @@ func writeStatusText(w io.Writer, s *campaign.Sending, slices []campaign.Slice, 
 		return fmt.Errorf("write status of %s: %w", s.ID, err)
 	}
 	return nil
+}
+
+// unknownEnd says why the end of a sending isn't known, "" if it waits: that is the reason then.
+func (d *StatusDocument) unknownEnd() string {
+	if d.NoEstimate == "" {
+		return ""
+	}
+	return "unknown: " + d.NoEstimate
 }
 
 // progressOf says how much is done: of the file while it is checked, then of the messages.

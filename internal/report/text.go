@@ -172,7 +172,7 @@ func outcomeMeaning(o campaign.Outcome) string {
 	case campaign.Skipped:
 		return "not sent, because the message before it wasn't accepted"
 	case campaign.InFlight:
-		return "being sent now"
+		return "being sent, or next to be sent"
 	case campaign.Retrying:
 		return "failed so far, will be tried again"
 	default:

@@ -23,6 +23,7 @@ type item struct {
 	attempts uint8                  // including this one
 	before   campaign.MessageStatus // status before it was picked
 	sliced   bool                   // its sending uses slots
+	earlier  *Result                // of a sliced retry: the code and detail of the attempt before; otherwise nil
 	claimed  bool                   // a worker on another machine was allowed to send it
 
 	outcome          campaign.Outcome // set when the result is decided

@@ -59,6 +59,10 @@ func (b *benchStore) Rows(_ campaign.ID, number uint32, rows *campaign.Rows, mar
 
 func (b *benchStore) Retries(campaign.ID, int) ([]campaign.Entry, error) { return nil, nil }
 
+func (b *benchStore) Retry(campaign.ID, uint32, uint8) (code, detail string, err error) {
+	return "", "", nil
+}
+
 func (b *benchStore) Commit(_ context.Context, entries []campaign.Entry) error {
 	b.mu <- struct{}{}
 	b.commit++

@@ -2,6 +2,7 @@ package send
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -59,15 +60,16 @@ func TestOptOutAfterAnAttemptHasAReason(t *testing.T) {
 	})
 }
 
-// Retries that find their slot full wait for the next one, and say so.
+// Retries that find their slot full wait for the next one, and say so: with the reason why they are retries.
 func TestRetryInAFullSlotHasAReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const length, capacity = time.Minute, 4
 		r := newHarness(t, grid(length, capacity, nil), answering(func(*Message) Result {
-			return Result{Verdict: VerdictRetry, Detail: "busy", RetryAfter: 20 * time.Second}
+			return Result{Verdict: VerdictRetry, Code: "503", Detail: "busy", RetryAfter: 20 * time.Second}
 		}), func(r *harness) { r.app.Channels[0].MaxAttempts = 15 })
 		start := r.now().Truncate(length).Add(length)
 		id := r.accept(campaign.Sending{ScheduledAt: start}, capacity, slot(start, length, 0, capacity))
+		full := false
 		for range 10 {
 			time.Sleep(length)
 			retries, err := r.store.Retries(id, 0)
@@ -75,10 +77,17 @@ func TestRetryInAFullSlotHasAReason(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, e := range retries {
-				if e.Detail == "" {
-					t.Errorf("at %s: row %d waits for its retry without a reason", time.Since(start), e.Row)
+				full = full || strings.Contains(e.Detail, slotFull)
+				if e.Detail != "busy" && e.Detail != "busy; now "+slotFull {
+					t.Errorf("at %s: row %d waits for its retry because of %q", time.Since(start), e.Row, e.Detail)
+				}
+				if e.Code != "503" {
+					t.Errorf("at %s: row %d waits for its retry with the code %q, want 503", time.Since(start), e.Row, e.Code)
 				}
 			}
+		}
+		if !full {
+			t.Error("no retry found its slot full")
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package send
 
 import (
+	"strings"
 	"time"
 
 	"campaignd/internal/campaign"
@@ -33,7 +34,8 @@ func (c *appChannel) decide(b *batch, entries []campaign.Entry) []campaign.Entry
 			e.NextAt = time.Unix(0, it.nextAt).UTC()
 		}
 		if it.outcome != campaign.Pending {
-			e.Provider, e.Code, e.Detail = display.Clip(res.ProviderID, 512), display.Clip(res.Code, 64), display.Clip(it.detail(res), 500)
+			code, detail := it.reason(res)
+			e.Provider, e.Code, e.Detail = display.Clip(res.ProviderID, 512), display.Clip(code, 64), display.Clip(detail, 500)
 		}
 		switch it.outcome {
 		case campaign.Retrying, campaign.Failed, campaign.Unknown:
@@ -48,15 +50,20 @@ func (c *appChannel) decide(b *batch, entries []campaign.Entry) []campaign.Entry
 // optedOutLate is the reason of an unknown message whose contact opted out before its next attempt.
 const optedOutLate = "the contact has opted out, and an earlier attempt may have been delivered"
 
-// detail returns what is recorded as the reason of the outcome: the receiver's answer or, where it wasn't asked, our own.
-func (it *item) detail(res *Result) string {
+// slotFull is the reason of a retry whose slot can't take it.
+const slotFull = "its slot has no capacity left"
+
+// reason returns what is recorded as the reason of the outcome: the receiver's answer or, where it wasn't asked, our own.
+func (it *item) reason(res *Result) (code, detail string) {
 	switch {
+	case res.Verdict == verdictSlotFull && it.earlier != nil && it.earlier.Detail != "":
+		return it.earlier.Code, strings.TrimSuffix(it.earlier.Detail, "; now "+slotFull) + "; now " + slotFull
 	case res.Verdict == verdictSlotFull:
-		return "its slot has no capacity left"
+		return "", slotFull
 	case res.Verdict == verdictSuppressed && it.maybeDelivered:
-		return optedOutLate
+		return res.Code, optedOutLate
 	}
-	return res.Detail
+	return res.Code, res.Detail
 }
 
 // nothingToRecord reports whether the store keeps the message as it is.

@@ -237,6 +237,13 @@ func (p *picker) take(cur *sendingCursor, ch *chunk, i uint32, number int, at pl
 			it.slotEnd = at.slice.End.UnixNano()
 		}
 	}
+	if it.sliced && was.Outcome() == campaign.Retrying { // a full slot would hide why it is a retry
+		code, detail, err := p.store.Retry(cur.run.id, row, it.message)
+		if err != nil {
+			return 0, err
+		}
+		it.earlier = &Result{Code: code, Detail: detail}
+	}
 	p.contact = campaign.AppendContact(p.contact[:0], ch.rows.Contacts.At(int(i)), ch.rows.To(int(i)))
 	out, err := p.store.OptedOut(p.application, p.name, p.contact)
 	if err != nil {

@@ -28,6 +28,10 @@ type Store interface {
 	// most limit (0: all).
 	Retries(id campaign.ID, limit int) ([]campaign.Entry, error)
 
+	// Retry returns the code and detail of the last attempt of a message that waits for its next, both
+	// empty if it doesn't wait.
+	Retry(id campaign.ID, row uint32, message uint8) (code, detail string, err error)
+
 	// Commit writes entries of any number of sendings in one transaction shared with concurrent
 	// callers. The first attempt moves a sending from scheduled to sending and sets StartedAt. An
 	// attempt (Outcome InFlight) for a sending that isn't active, or for a message that is neither

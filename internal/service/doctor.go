@@ -18,6 +18,7 @@ func channelFinding(ch send.ChannelStatus) api.Finding {
 	}
 	resume := fmt.Sprintf("campaignd resume --channel %s --application %d", ch.Name, ch.Application)
 	f.Level, f.Message = api.LevelWarn, fmt.Sprintf("%s of application %d is %s: %s", ch.Name, ch.Application, ch.State.Describe(), ch.Reason)
+	f.Since, f.NextTryAt = ch.Since, ch.RetryAt
 	switch {
 	case ch.WaitsForWorkers:
 		f.Advice = "it goes on by itself; campaignd workers lists the workers that run"

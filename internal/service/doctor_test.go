@@ -98,3 +98,19 @@ func TestDoctorNamesHeldSendings(t *testing.T) {
 		t.Errorf("message is %q, want %q", many[0].Message, want)
 	}
 }
+
+// The doctor named no time for the next try of a channel, which status did.
+func TestDoctorSaysWhenAChannelIsTriedAgain(t *testing.T) {
+	since := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
+	ch := send.ChannelStatus{Application: 1, Name: "sms", State: send.ChannelThrottled, Reason: "429 Too Many Requests", Since: since, RetryAt: since.Add(time.Minute)}
+	got := channelFinding(ch)
+	if want := "sms of application 1 is throttled: 429 Too Many Requests"; got.Message != want {
+		t.Errorf("message is %q, want %q", got.Message, want)
+	}
+	if !got.Since.Equal(ch.Since) {
+		t.Errorf("since is %v, want %v", got.Since, ch.Since)
+	}
+	if !got.NextTryAt.Equal(ch.RetryAt) {
+		t.Errorf("the next try is at %v, want %v", got.NextTryAt, ch.RetryAt)
+	}
+}

@@ -74,9 +74,10 @@ func (svc *Service) sending(s *campaign.Sending, slices []campaign.Slice, counts
 	case s.State.Final():
 		one.Percent = 100
 	default:
-		status := report.Status(s, slices, counts, now, svc.outlook(s))
+		status := report.Status(s, slices, counts, now, svc.outlook(s, slices))
 		one.Percent = one.Messages.PercentOf()
 		one.NextSliceAt, one.EstimatedEnd = status.NextSliceAt, status.EstimatedEnd
+		one.NoEstimate = status.NoEstimate
 		one.WaitsFor = status.WaitsFor
 		if took := now.Sub(s.StartedAt); !s.StartedAt.IsZero() && took > 0 {
 			one.Rate = float64(one.Messages.Final()) / took.Seconds()
@@ -147,8 +148,8 @@ func (svc *Service) WaitsFor(s *campaign.Sending) *campaign.WaitsFor {
 }
 
 // outlook returns what the estimated end of a sending depends on besides the store.
-func (svc *Service) outlook(s *campaign.Sending) report.Outlook {
-	o := filing.OutlookOf(svc.Config(), s)
+func (svc *Service) outlook(s *campaign.Sending, slices []campaign.Slice) report.Outlook {
+	o := filing.OutlookOf(svc.Config(), s, slices)
 	if s.State.Active() || s.State.Stopped() {
 		o.Waits = svc.WaitsFor(s)
 	}

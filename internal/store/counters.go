@@ -58,6 +58,23 @@ func (t *tx) dropRetry(n uint64, row uint32, message uint8) error {
 	return t.Bucket(bucketRetries).Delete(keyRetry(n, due, row, message))
 }
 
+// Retry implements send.Store: it returns why a message waits for its next attempt.
+func (s Timeline) Retry(id campaign.ID, row uint32, message uint8) (code, detail string, err error) {
+	err = s.view(func(t *tx) error {
+		n := id.Number()
+		due := t.Bucket(bucketWaiting).Get(keyWaiting(n, row, message))
+		if len(due) != 8 {
+			return nil
+		}
+		r := codec.Reader{B: t.Bucket(bucketRetries).Get(keyRetry(n, int64(binary.BigEndian.Uint64(due)), row, message))}
+		r.Byte()
+		r.Fixed64()
+		code, detail = r.Text(), r.Text()
+		return nil
+	})
+	return code, detail, err
+}
+
 // Retries implements send.Store: it lists the messages that wait for their next attempt, in order of
 // NextAt, at most limit (0: all).
 func (s Timeline) Retries(id campaign.ID, limit int) ([]campaign.Entry, error) {

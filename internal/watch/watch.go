@@ -15,17 +15,18 @@ type Schedule interface {
 
 // Options configure a Watcher (docs/contract.md 2 and 11).
 type Options struct {
-	Path           string        // the inbox folder
-	Settle         time.Duration // a file unchanged for this long is settled
-	SidecarWait    time.Duration // from a settled CSV and layout to ready, without a sidecar
-	PairTimeout    time.Duration // from the first sighting of the oldest part to incomplete
-	RequireSidecar bool          // never ready without a sidecar
-	DefaultLayout  bool          // the inbox has a layout for drops that bring none
-	NoteAfter      time.Duration // a file unchanged for this long that waits gets a note; 0: never
-	Ignore         []string      // path.Match patterns of names to ignore
-	Rescan         Schedule      // nil: every 10s
-	NoEvents       bool          // rescan only, without inotify; for tests with virtual time
-	Log            *slog.Logger  // nil: no logs
+	Path           string         // the inbox folder
+	Settle         time.Duration  // a file unchanged for this long is settled
+	SidecarWait    time.Duration  // from a settled CSV and layout to ready, without a sidecar
+	PairTimeout    time.Duration  // from the first sighting of the oldest part to incomplete
+	RequireSidecar bool           // never ready without a sidecar
+	DefaultLayout  bool           // the inbox has a layout for drops that bring none
+	NoteAfter      time.Duration  // a file unchanged for this long that waits gets a note; 0: never
+	Zone           *time.Location // of the times in notes; nil: UTC
+	Ignore         []string       // path.Match patterns of names to ignore
+	Rescan         Schedule       // nil: every 10s
+	NoEvents       bool           // rescan only, without inotify; for tests with virtual time
+	Log            *slog.Logger   // nil: no logs
 }
 
 // File is a file in the inbox under its own name.
