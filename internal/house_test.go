@@ -64,7 +64,7 @@ var may = map[string][]string{
 	"check": {"calendar", "campaign", "config", "contact", "display", "plan", "plan/archive", "plan/csvfile", "plan/document", "plan/recipients", "plan/spreadsheet",
 		"report", "safeio", "send", "watch"},
 	"optouts": {"campaign", "check", "config", "contact", "display", "plan/csvfile", "plan/recipients", "store"},
-	"intake": {"campaign", "check", "config", "display", "failpoint", "filing", "folders", "optouts", "plan", "plan/csvfile", "plan/document", "plan/recipients",
+	"intake": {"calendar", "campaign", "check", "config", "display", "failpoint", "filing", "folders", "optouts", "plan", "plan/csvfile", "plan/document", "plan/recipients",
 		"rarelog", "report", "safeio", "send", "source", "store", "watch"},
 	"partnerpage":       {"calendar", "campaign", "check", "config", "contact", "display", "plan/document", "preview", "rarelog", "safeio"},
 	"api":               {"campaign"},

@@ -37,39 +37,52 @@ func (c *claimer) claim(d watch.Drop, no *refusal) (*campaign.Sending, error) {
 	if err := c.inboxes.Ensure(d.Inbox); err != nil {
 		return nil, err // record nothing for an inbox that can't be written to
 	}
+	claim := campaign.Sending{Name: d.Name, Inbox: d.Inbox, Files: fileIDs(d)}
+	if no != nil {
+		claim.Reason, claim.Problems, claim.ProblemCount = no.reason, no.problems.List, no.problems.Count
+	}
+	s, err := c.open(claim, nil)
+	if s == nil {
+		return nil, fmt.Errorf("record claim of %q: %w", d.Name, err)
+	}
+	if err != nil {
+		// Wait: one record for every scan would fill the store.
+		c.waits.set(d, "its folder can't be made: "+err.Error(), c.now().Add(time.Minute))
+		return nil, errors.Join(err, c.orRetry(s.ID, c.release(s, err)))
+	}
+	switch err := c.moveFiles(s); {
+	case err == nil:
+		c.newest.add(s)
+		c.notes.taken(s.Inbox, notedNames(s)...)
+		return s, nil
+	case vanished(err), unmovable(err):
+		return nil, c.orRetry(s.ID, c.release(s, err))
+	default:
+		return nil, c.orRetry(s.ID, err)
+	}
+}
+
+// open records a claim in the store under a new id, together with r (store.Begin), and makes its
+// folder. If only the folder can't be made, it returns the recorded claim with the error.
+func (c *claimer) open(claim campaign.Sending, r *store.Request) (*campaign.Sending, error) {
 	for {
-		s := &campaign.Sending{Name: d.Name, Inbox: d.Inbox, ReceivedAt: c.now().UTC(), State: campaign.StateChecking, Files: fileIDs(d)}
-		if no != nil {
-			s.Reason, s.Problems, s.ProblemCount = no.reason, no.problems.List, no.problems.Count
+		s := claim
+		s.ReceivedAt, s.State = c.now().UTC(), campaign.StateChecking
+		if err := c.store.Begin(&s, r); err != nil {
+			return nil, err
 		}
-		if err := c.store.Begin(s, nil); err != nil {
-			return nil, fmt.Errorf("record claim of %q: %w", d.Name, err)
-		}
-		c.drops.begin(s)
+		c.drops.begin(&s)
 		failpoint.At(failpoint.ClaimRecorded)
-		made, err := c.makeFolder(s)
+		made, err := c.makeFolder(&s)
 		if err != nil {
-			// Wait: one record for every scan would fill the store.
-			c.waits.set(d, "its folder can't be made: "+err.Error(), c.now().Add(time.Minute))
-			return nil, errors.Join(err, c.release(s, err))
+			return &s, err
 		}
-		if !made {
-			// A new store counts from 1 again and finds the old one's folders.
-			if err := c.void(s, "not used: a folder of an earlier store has this name"); err != nil {
-				return nil, err
-			}
-			continue
+		if made {
+			failpoint.At(failpoint.FolderMade)
+			return &s, nil
 		}
-		failpoint.At(failpoint.FolderMade)
-		switch err := c.moveFiles(s); {
-		case err == nil:
-			c.newest.add(s)
-			c.notes.taken(s.Inbox, notedNames(s)...)
-			return s, nil
-		case vanished(err), unmovable(err):
-			return nil, c.release(s, err)
-		default:
-			c.drops.retryLater(s.ID)
+		// A new store counts from 1 again and finds the old one's folders.
+		if err := c.orRetry(s.ID, c.void(&s, "not used: a folder of an earlier store has this name")); err != nil {
 			return nil, err
 		}
 	}
@@ -78,14 +91,21 @@ func (c *claimer) claim(d watch.Drop, no *refusal) (*campaign.Sending, error) {
 // end ends a claim by its result: decided, to be returned because a file changed while it was
 // read, or to be retried.
 func (c *claimer) end(s *campaign.Sending, err error) error {
-	switch {
-	case err == nil:
+	if err == nil {
 		c.drops.end(s.ID)
 		return nil
-	case errors.Is(err, errChanged):
-		return c.release(s, err)
 	}
-	c.drops.retryLater(s.ID)
+	if errors.Is(err, errChanged) {
+		err = c.release(s, err)
+	}
+	return c.orRetry(s.ID, err)
+}
+
+// orRetry marks a claim for another try after an error, which it returns.
+func (c *claimer) orRetry(id campaign.ID, err error) error {
+	if err != nil {
+		c.drops.retryLater(id)
+	}
 	return err
 }
 

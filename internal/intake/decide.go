@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -131,12 +132,8 @@ func (in *Intake) accept(ctx context.Context, s *campaign.Sending, f *check.Find
 		s.ScheduledAt = time.Time{} // it was never scheduled
 		return in.claims.refuseFor(s, campaign.StateRejected, "duplicate-drop", dup.Error())
 	}
-	if _, ok := errors.AsType[*plan.NoRoom](err); ok {
-		_, reason, err := o.Place(in.store.Reservations(s.ApplicationID, o.Grid.Slot))
-		if err != nil || reason == "" { // room has just become free: the decision stays
-			reason = "there was no room in the slots"
-		}
-		return in.claims.refuseFor(s, campaign.StateCanceled, "no-room", reason)
+	if isNoRoom(err) { // the decision stays, even if room has just become free
+		return in.claims.refuseFor(s, campaign.StateCanceled, "no-room", cmp.Or(placeable(in.store, s, &o), "there was no room in the slots"))
 	}
 	if errors.Is(err, plan.ErrTooManyMessages) {
 		return in.claims.refuseFor(s, campaign.StateRejected, "slot-too-small", err.Error()+"; name a campaign with fewer messages, or ask the operator for larger slots")

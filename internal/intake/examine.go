@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -139,16 +140,8 @@ func unchanged(p *check.Parts, d watch.Drop) error {
 		if one == nil {
 			continue
 		}
-		file := p.AsDropped(one.Name)
-		stat, err := file.Stat()
-		if err != nil {
-			return fmt.Errorf("look at %q: %w", one.Name, err)
-		}
-		if !sameFile(safeio.FileID(stat), one.ID) {
-			return fmt.Errorf("look at %q: %w", one.Name, errChanged)
-		}
-		if busy, known := safeio.Busy(file); known && busy {
-			return fmt.Errorf("look at %q: open for writing: %w", one.Name, errChanged)
+		if err := isStill(p.AsDropped(one.Name), one.Name, func(now campaign.FileID) bool { return sameFile(now, one.ID) }); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -163,16 +156,24 @@ func untouched(p *check.Parts, s *campaign.Sending) error {
 		if file == nil {
 			continue
 		}
-		stat, err := file.Stat()
-		if err != nil {
-			return fmt.Errorf("look at %q: %w", f.Name, err)
+		if err := isStill(file, f.Name, func(now campaign.FileID) bool { return now.Size == f.Size && now.ModTime == f.ModTime }); err != nil {
+			return err
 		}
-		if now := safeio.FileID(stat); now.Size != f.Size || now.ModTime != f.ModTime {
-			return fmt.Errorf("look at %q: %w", f.Name, errChanged)
-		}
-		if busy, known := safeio.Busy(file); known && busy {
-			return fmt.Errorf("look at %q: open for writing: %w", f.Name, errChanged)
-		}
+	}
+	return nil
+}
+
+// isStill returns errChanged if an open file isn't the same any more, or is open for writing.
+func isStill(file *os.File, name string, same func(now campaign.FileID) bool) error {
+	stat, err := file.Stat()
+	if err != nil {
+		return fmt.Errorf("look at %q: %w", name, err)
+	}
+	if !same(safeio.FileID(stat)) {
+		return fmt.Errorf("look at %q: %w", name, errChanged)
+	}
+	if busy, known := safeio.Busy(file); known && busy {
+		return fmt.Errorf("look at %q: open for writing: %w", name, errChanged)
 	}
 	return nil
 }

@@ -235,7 +235,7 @@ func (in *Intake) Notes(inbox string, notes []watch.Note) { in.notes.want(inbox,
 
 // Waits returns the drops of an inbox that wait for a proof, a line end or free space, and its
 // lists of opt-outs that wait for room, oldest first.
-func (in *Intake) Waits(inbox string) []Wait { return in.waits.of(inbox) }
+func (in *Intake) Waits(inbox string) []watch.Wait { return in.waits.of(inbox) }
 
 // UnknownFolders returns the folders in accepted/ that belong to no sending under way.
 func (in *Intake) UnknownFolders() []string { return in.restored.unknownFolders() }

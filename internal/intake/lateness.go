@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"campaignd/internal/calendar"
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/display"
@@ -15,7 +16,7 @@ import (
 func latenessWarning(app *config.Application, s *campaign.Sending, t time.Time) (campaign.Problem, bool) {
 	warn := func(format string, args ...any) (campaign.Problem, bool) {
 		return campaign.Problem{File: s.Name + ".csv", Message: fmt.Sprintf(format, args...) +
-			fmt.Sprintf("; what isn't sent within %s of its time expires (max_lateness)", app.MaxLateness)}, true
+			fmt.Sprintf("; what isn't sent within %s of its time expires (max_lateness)", calendar.FormatLength(app.MaxLateness))}, true
 	}
 	rate, contacts := 0.0, 0
 	for _, name := range s.Channels {

@@ -1,7 +1,6 @@
 package intake
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -207,9 +206,8 @@ func (k *noteKeeper) write(inbox string, n watch.Note) error {
 		return nil
 	}
 	err := safeio.ReplaceFile(path, 0o644, func(w io.Writer) error {
-		b := bufio.NewWriter(w)
-		_, err := b.WriteString(display.Text(n.Text) + noteEnd)
-		return errors.Join(err, b.Flush())
+		_, err := io.WriteString(w, display.Text(n.Text)+noteEnd)
+		return err
 	})
 	if err == nil {
 		k.written[inbox][n.Name] = n.Reason

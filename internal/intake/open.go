@@ -3,19 +3,9 @@ package intake
 import (
 	"errors"
 	"io/fs"
-	"os"
-	"path/filepath"
 
-	"campaignd/internal/campaign"
-	"campaignd/internal/folders"
 	"campaignd/internal/safeio"
 )
-
-// openClaimed opens a file in the sending's folder.
-func openClaimed(s *campaign.Sending, name string) (*os.File, error) {
-	f, _, err := safeio.OpenRegular(filepath.Join(folders.Of(s), name))
-	return f, err
-}
 
 // notTakeable returns the reason why a file can never be taken, or nil if err has another cause.
 func notTakeable(err error) error {

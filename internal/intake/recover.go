@@ -12,6 +12,7 @@ import (
 	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/folders"
+	"campaignd/internal/safeio"
 	"campaignd/internal/store"
 )
 
@@ -57,14 +58,13 @@ func (in *Intake) resume(s *campaign.Sending) {
 	for _, f := range s.Files {
 		size = max(size, weight(f.Name, f.Size))
 	}
-	in.queue.put(s.Inbox, s.FolderName(), size, func(ctx context.Context) error { return in.recheck(ctx, s.ID) })
+	in.queue.put(s.Inbox, s.FolderName(), size, func(ctx context.Context) error { return in.claims.orRetry(s.ID, in.recheck(ctx, s.ID)) })
 }
 
 // recheck finishes a claimed drop from whatever step it had reached.
 func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 	s, err := in.store.Header(id)
 	if err != nil {
-		in.drops.retryLater(id)
 		return err
 	}
 	if s.State != campaign.StateChecking { // decided, although the commit returned an error
@@ -80,7 +80,6 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 		return nil
 	}
 	if err := in.inboxes.Ensure(s.Inbox); err != nil {
-		in.drops.retryLater(id)
 		return err
 	}
 	if s.Uploaded && in.neverArrived(s) {
@@ -96,7 +95,6 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 	case vanished(err), unmovable(err):
 		return in.claims.release(s, err)
 	case err != nil:
-		in.drops.retryLater(id)
 		return err
 	}
 	if s.Reason != "" { // claimed only to be refused
@@ -104,7 +102,6 @@ func (in *Intake) recheck(ctx context.Context, id campaign.ID) error {
 	}
 	p, problems, err := openFolder(s, inbox)
 	if err != nil {
-		in.drops.retryLater(id)
 		return err
 	}
 	defer p.Close()
@@ -130,7 +127,6 @@ func (in *Intake) filesGone(s *campaign.Sending) bool {
 // waitForLostFiles waits for the missing files of a claim. After pair_timeout the drop is refused.
 func (in *Intake) waitForLostFiles(s *campaign.Sending, inbox *config.Inbox) error {
 	if err := in.inboxes.Present(s.Inbox); err != nil { // its disk was unmounted a moment ago
-		in.drops.retryLater(s.ID)
 		return err
 	}
 	_ = os.Remove(folders.Of(s)) // made a moment ago and empty
@@ -152,7 +148,7 @@ func openFolder(s *campaign.Sending, inbox *config.Inbox) (*check.Parts, campaig
 	p := &check.Parts{Name: s.Name}
 	var problems campaign.Problems
 	for _, f := range s.Files {
-		file, err := openClaimed(s, f.Name)
+		file, _, err := safeio.OpenRegular(filepath.Join(folders.Of(s), f.Name))
 		if kind := notTakeable(err); kind != nil {
 			problems.AddCode("file-special", f.Name, 0, 0, "", "%v", kind)
 			continue

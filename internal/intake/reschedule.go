@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,12 +60,8 @@ func (cs *controls) retime(ctx context.Context, id campaign.ID, when *document.S
 	switch {
 	case errors.Is(err, store.ErrBegun):
 		return notRescheduled("%s", whyBegun(s))
-	case isNoRoom(err):
-		_, reason, adviceErr := o.Place(cs.store.Reservations(s.ApplicationID, o.Grid.Slot))
-		if adviceErr != nil || reason == "" { // its own slots are free only while it is moved
-			reason = "there is no room in the slots at that time"
-		}
-		return notRescheduled("%s", reason)
+	case isNoRoom(err): // its own slots are free only while it is moved
+		return notRescheduled("%s", cmp.Or(placeable(cs.store, s, &o), "there is no room in the slots at that time"))
 	case errors.Is(err, plan.ErrTooManyMessages):
 		return notRescheduled("%v", err)
 	case err != nil:
@@ -77,6 +74,15 @@ func (cs *controls) retime(ctx context.Context, id campaign.ID, when *document.S
 func isNoRoom(err error) bool {
 	_, ok := errors.AsType[*plan.NoRoom](err)
 	return ok
+}
+
+// placeable returns why there is no room for a sending in the slots, or "" if there is room now.
+func placeable(st *store.Store, s *campaign.Sending, o *check.Schedule) string {
+	_, reason, err := o.Place(st.Reservations(s.ApplicationID, o.Grid.Slot))
+	if err != nil {
+		return ""
+	}
+	return reason
 }
 
 // whyBegun says why a sending can't get another time.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"campaignd/internal/calendar"
 	"campaignd/internal/campaign"
 	"campaignd/internal/display"
 	"campaignd/internal/folders"
@@ -45,7 +46,7 @@ func (cs *controls) suppress(ctx context.Context, c watch.Control) error {
 		if cs.now().Sub(c.FirstSeen) > inbox.PairTimeout {
 			cs.drops.endWait(waits.key())
 			return cs.failControl(c, fmt.Sprintf("it waited %s for drops of this inbox to end: %s; upload it again when some have ended, or ask the operator",
-				formatDuration(inbox.PairTimeout), full))
+				calendar.FormatLength(inbox.PairTimeout), full))
 		}
 		cs.log.Once("full "+c.Inbox+" "+c.File.Name, "a list of opt-outs waits for drops of its inbox to end", "inbox", c.Inbox, "file", c.File.Name, "reason", full)
 		waits.reason = full

@@ -195,38 +195,26 @@ func (u *Upload) Commit(name string, r *store.Request) (campaign.ID, error) {
 		return "", err
 	}
 	failpoint.At(failpoint.UploadReceived)
-	for {
-		s := &campaign.Sending{Name: name, Inbox: u.inbox.Path, ReceivedAt: in.now().UTC(), State: campaign.StateChecking, Files: files, Uploaded: true}
-		if err := in.store.Begin(s, r); err != nil {
-			return "", u.fault(err)
-		}
-		in.drops.begin(s)
-		in.drops.expectDecision(s.ID)
-		failpoint.At(failpoint.ClaimRecorded)
-		made, err := in.claims.makeFolder(s)
-		failpoint.At(failpoint.FolderMade)
-		if err == nil && made {
-			err = unix.Rename(u.dir, folders.Of(s)) // takes the place of the empty folder, which os.Rename refuses
-		}
-		if err == nil && made {
-			u.dir = ""
-			err = safeio.SyncDir(filepath.Dir(folders.Of(s)))
-		}
-		switch {
-		case err != nil:
-			return "", errors.Join(u.fault(err), in.claims.void(s, "not taken in: its files could not be moved"))
-		case !made:
-			if err := in.claims.void(s, "not used: a folder of an earlier store has this name"); err != nil {
-				return "", err
-			}
-			continue
-		}
-		failpoint.At(failpoint.FilesMoved)
-		in.newest.add(s)
-		in.log.Info("drop uploaded", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name)
-		in.resume(s)
-		return s.ID, nil
+	s, err := in.claims.open(campaign.Sending{Name: name, Inbox: u.inbox.Path, Files: files, Uploaded: true}, r)
+	if s == nil {
+		return "", u.fault(err)
 	}
+	in.drops.expectDecision(s.ID)
+	if err == nil {
+		err = unix.Rename(u.dir, folders.Of(s)) // takes the place of the empty folder, which os.Rename refuses
+	}
+	if err == nil {
+		u.dir = ""
+		err = safeio.SyncDir(filepath.Dir(folders.Of(s)))
+	}
+	if err != nil {
+		return "", errors.Join(u.fault(err), in.claims.orRetry(s.ID, in.claims.void(s, "not taken in: its files could not be moved")))
+	}
+	failpoint.At(failpoint.FilesMoved)
+	in.newest.add(s)
+	in.log.Info("drop uploaded", "sending", s.ID, "inbox", s.Inbox, "drop", s.Name)
+	in.resume(s)
+	return s.ID, nil
 }
 
 // Close removes what wasn't committed.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"campaignd/internal/calendar"
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/display"
@@ -69,20 +70,14 @@ func fileIDs(d watch.Drop) []campaign.FileID {
 	return ids
 }
 
-// Wait is a drop that has all its files and waits for their contents.
-type Wait struct {
-	Name, Reason string
-	Since        time.Time
-}
-
 // of returns what waits in an inbox, oldest first.
-func (ws *waits) of(inbox string) []Wait {
+func (ws *waits) of(inbox string) []watch.Wait {
 	waits, _ := ws.drops.inInbox(inbox)
-	var list []Wait
+	var list []watch.Wait
 	for _, w := range waits {
-		list = append(list, Wait{Name: w.name, Reason: w.reason, Since: w.since})
+		list = append(list, watch.Wait{Name: w.name, Reason: w.reason, Since: w.since})
 	}
-	slices.SortFunc(list, func(a, b Wait) int { return a.Since.Compare(b.Since) })
+	slices.SortFunc(list, func(a, b watch.Wait) int { return a.Since.Compare(b.Since) })
 	return list
 }
 
@@ -142,7 +137,7 @@ func (ws *waits) overLimit(d watch.Drop, inbox *config.Inbox) *refusal {
 	}
 	if full := ws.drops.room(inbox, size); full != "" && ws.now().Sub(d.FirstSeen) > inbox.PairTimeout {
 		return refusalFor("inbox-full", "it waited %s for earlier drops of this inbox to end: %s; upload it again when some have ended, or ask the operator",
-			formatDuration(inbox.PairTimeout), full)
+			calendar.FormatLength(inbox.PairTimeout), full)
 	}
 	return nil
 }

@@ -97,12 +97,10 @@ func (svc *Service) inboxStatus(c *config.Config) []api.Inbox {
 		if err := svc.Inboxes.Present(in.Path); err != nil && one.Problem == "" {
 			one.Problem = err.Error()
 		}
-		for _, w := range waits[in.Path] {
+		contents := svc.Intake.Waits(in.Path)
+		one.Waiting += len(contents)
+		for _, w := range slices.Concat(waits[in.Path], contents) {
 			one.Waits = append(one.Waits, api.Wait{Name: w.Name, Reason: w.Reason, Since: w.Since.UTC()})
-		}
-		for _, w := range svc.Intake.Waits(in.Path) {
-			one.Waits = append(one.Waits, api.Wait{Name: w.Name, Reason: w.Reason, Since: w.Since.UTC()})
-			one.Waiting++
 		}
 		slices.SortStableFunc(one.Waits, func(a, b api.Wait) int { return a.Since.Compare(b.Since) })
 		list = append(list, one)
