@@ -123,9 +123,11 @@ func Open(o Options) (*Daemon, error) {
 	if err := errors.Join(tokenErr, err); err != nil { // all that is missing, at once
 		return nil, err
 	}
-	credentials, err := natsCredentials(o.Config, o.Getenv)
-	if err != nil {
-		return nil, err
+	var nats relay.Config
+	if o.Config.NATS != nil {
+		if nats, err = natsConfig(o.Config, "hub", o.Getenv); err != nil {
+			return nil, err
+		}
 	}
 	if d.tokens, err = readPartnerTokens(o.Config, o.Getenv); err != nil {
 		return nil, err
@@ -156,7 +158,9 @@ func Open(o Options) (*Daemon, error) {
 	if err := d.store.UseOptOutRules(service.OptOutRules(o.Config, o.Version)); err != nil {
 		return nil, errors.Join(err, d.store.Close())
 	}
-	d.hub = d.newHub(o.Config, credentials)
+	if o.Config.NATS != nil {
+		d.hub = d.newHub(nats)
+	}
 	d.send = send.New(send.Options{
 		Store: d.store, Log: o.Log, Now: o.Now, OnChange: d.changed, OptedOut: d.optedOut, Observer: d.metrics,
 		StopTimeout: abortAfter(o.Config.StopTimeout), RetryHold: o.Config.RetryHold, Bars: d.bars(),

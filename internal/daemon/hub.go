@@ -12,27 +12,20 @@ import (
 	"campaignd/internal/send"
 )
 
-// natsCredentials reads the credentials of [nats].
-func natsCredentials(c *config.Config, getenv func(string) string) (string, error) {
-	if c.NATS == nil {
-		return "", nil
-	}
-	text, err := config.SecretReader(getenv)(c.NATS.CredentialsFile)
+// natsConfig returns how to connect as [nats] says. role is part of the connection's name.
+func natsConfig(c *config.Config, role string, getenv func(string) string) (relay.Config, error) {
+	credentials, err := config.SecretReader(getenv)(c.NATS.CredentialsFile)
 	if err != nil {
-		return "", fmt.Errorf("nats: credentials_file: %w", err)
+		return relay.Config{}, fmt.Errorf("nats: credentials_file: %w", err)
 	}
-	return text, nil
+	return relay.Config{Servers: c.NATS.Servers, Credentials: credentials, Name: c.NATS.Name, Replicas: c.NATS.Replicas, Monitoring: c.NATS.Monitoring,
+		Client: "campaignd " + role}, nil
 }
 
-// newHub returns the hub of the workers, nil without [nats].
-func (d *Daemon) newHub(c *config.Config, credentials string) *relay.Hub {
-	if c.NATS == nil {
-		return nil
-	}
-	return relay.NewHub(relay.HubOptions{
-		Config:  relay.Config{Servers: c.NATS.Servers, Credentials: credentials, Name: c.NATS.Name, Replicas: c.NATS.Replicas, Monitoring: c.NATS.Monitoring, Client: "campaignd hub", Wire: d.opts.wire},
-		Records: d.store, Tag: d.store.Tag, Log: d.log, Leads: d.leads(),
-	})
+// newHub returns the hub of the workers.
+func (d *Daemon) newHub(c relay.Config) *relay.Hub {
+	c.Wire = d.opts.wire
+	return relay.NewHub(relay.HubOptions{Config: c, Records: d.store, Tag: d.store.Tag, Log: d.log, Leads: d.leads()})
 }
 
 // channel returns what the dispatcher sends a channel's messages with: its driver, or the workers.

@@ -226,11 +226,9 @@ func (p *place) wait(ctx, leading context.Context) (st *store.Store, err error) 
 	waiting, end := context.WithCancel(ctx)
 	defer end()
 	group, waiting := errgroup.WithContext(waiting)
-	c := p.o.Config
 	if !p.o.Quiet {
 		group.Go(func() error {
-			return control.RunStandby(waiting, control.Options{Socket: control.SocketPath(c.StateDir), Group: c.SocketGroup, Listen: c.Listen, TokenFile: c.TokenFile,
-				StateToken: filepath.Join(c.StateDir, tokenName), MetricsToken: c.MetricsToken, TrustedProxies: proxies(c.TrustedProxies), Getenv: p.o.Getenv, Log: p.o.Log}, p)
+			return control.RunStandby(waiting, controlOptions(p.o.Config, p.o.Getenv, p.o.Log), p)
 		})
 	}
 	group.Go(func() (err error) {

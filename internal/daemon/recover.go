@@ -9,15 +9,7 @@ import (
 
 // recover finishes what the last run left unfinished.
 func (d *Daemon) recover() error {
-	policies := map[string]bool{}
-	for _, a := range d.config.Applications {
-		for name, ch := range a.Channels {
-			policies[fmt.Sprint(a.ID, "/", name)] = send.Policy(ch.OnUnknown) == send.RetryUnknown
-		}
-	}
-	found, err := d.store.Recover(d.sentByWorkers, func(application int64, channelType string) bool {
-		return policies[fmt.Sprint(application, "/", channelType)]
-	})
+	found, err := d.store.Recover(d.sentByWorkers, d.resendsUnknown)
 	if err != nil {
 		return fmt.Errorf("recover what was in flight: %w", err)
 	}
@@ -38,6 +30,12 @@ func (d *Daemon) recover() error {
 	}
 	d.prepareInboxes(d.config)
 	return d.intake.Recover()
+}
+
+// resendsUnknown reports whether a channel's messages may be sent again under their key.
+func (d *Daemon) resendsUnknown(application int64, channelType string) bool {
+	a := d.config.Application(application)
+	return a != nil && send.Policy(a.Channels[channelType].OnUnknown) == send.RetryUnknown
 }
 
 // prepareInboxes creates the folders that partners expect before their first drop, and logs the

@@ -91,11 +91,12 @@ const refreshIdle = 24 * time.Hour
 // run renews until ctx ends.
 func (r *refresher) run(ctx context.Context) {
 	for {
+		wait := r.round(ctx)
 		select {
 		case <-ctx.Done():
 			return
 		case <-r.kick:
-		case <-time.After(r.round(ctx)):
+		case <-time.After(wait):
 		}
 	}
 }

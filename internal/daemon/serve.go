@@ -2,9 +2,11 @@ package daemon
 
 import (
 	"context"
+	"log/slog"
 	"net/netip"
 	"path/filepath"
 
+	"campaignd/internal/config"
 	"campaignd/internal/control"
 	"campaignd/internal/control/dashboard"
 )
@@ -21,17 +23,22 @@ func (d *Daemon) serve(ctx context.Context, listening chan<- struct{}) error {
 	if err != nil {
 		return err
 	}
-	server := control.New(d, control.Options{
+	o := controlOptions(c, d.opts.Getenv, d.log)
+	o.Partners, o.Registry, o.Pages, o.Hooks, o.Bars = d.partnerTokens, d.registry, pages, d.hooks.Handlers(), d.unrecorded()
+	o.OnListen = func(socket, web string) {
+		d.log.Info("listening", "socket", socket, "http", web)
+		close(listening)
+	}
+	return control.New(d, o).Run(ctx)
+}
+
+// controlOptions returns the options of socket and HTTP that are in the configuration.
+func controlOptions(c *config.Config, getenv func(string) string, log *slog.Logger) control.Options {
+	return control.Options{
 		Socket: control.SocketPath(c.StateDir), Group: c.SocketGroup, Listen: c.Listen, TokenFile: c.TokenFile,
-		StateToken: filepath.Join(c.StateDir, tokenName), Partners: d.partnerTokens, MetricsToken: c.MetricsToken, TrustedProxies: proxies(c.TrustedProxies),
-		Getenv: d.opts.Getenv, Registry: d.registry, Pages: pages, Log: d.log,
-		Hooks: d.hooks.Handlers(), Bars: d.unrecorded(),
-		OnListen: func(socket, web string) {
-			d.log.Info("listening", "socket", socket, "http", web)
-			close(listening)
-		},
-	})
-	return server.Run(ctx)
+		StateToken: filepath.Join(c.StateDir, tokenName), MetricsToken: c.MetricsToken, TrustedProxies: proxies(c.TrustedProxies),
+		Getenv: getenv, Log: log,
+	}
 }
 
 // proxies parses trusted_proxies, which the configuration has checked.

@@ -77,12 +77,12 @@ func RunWorker(ctx context.Context, o WorkerOptions) error {
 
 // connectNATS starts connecting as [nats] says. role is part of the connection's name.
 func connectNATS(c *config.Config, role string, getenv func(string) string, log *slog.Logger) (*relay.Conn, error) {
-	credentials, err := config.SecretReader(getenv)(c.NATS.CredentialsFile)
+	o, err := natsConfig(c, role, getenv)
 	if err != nil {
-		return nil, fmt.Errorf("nats: credentials_file: %w", err)
+		return nil, err
 	}
-	return relay.Connect(relay.Config{Servers: c.NATS.Servers, Credentials: credentials, Name: c.NATS.Name,
-		Replicas: c.NATS.Replicas, Client: "campaignd " + role, Log: log})
+	o.Log = log
+	return relay.Connect(o)
 }
 
 // openChannels creates the drivers of the channels that workers send. One whose secrets can't be

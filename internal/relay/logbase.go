@@ -162,8 +162,7 @@ func (b *base) put(ctx context.Context, kind byte, body []byte) error {
 // or doesn't move: a copy of the store must not last long.
 func (b *base) until(ctx context.Context, ok func() bool) error {
 	l := b.log
-	stalled := time.NewTimer(2 * callTimeout)
-	defer stalled.Stop()
+	stalled := time.After(2 * callTimeout)
 	l.mu.Lock()
 	for {
 		var err error
@@ -182,7 +181,7 @@ func (b *base) until(ctx context.Context, ok func() bool) error {
 			case <-changed:
 			case <-ctx.Done():
 				err = ctx.Err()
-			case <-stalled.C:
+			case <-stalled:
 				err = errBaseStopped
 			}
 		}

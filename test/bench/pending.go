@@ -173,8 +173,7 @@ func (d *daemon) quiet(ctx context.Context) error {
 
 // watch waits and keeps the peak of memory.
 func (d *daemon) watch(ctx context.Context, long time.Duration) error {
-	end := time.NewTimer(long)
-	defer end.Stop()
+	end := time.After(long)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -183,7 +182,7 @@ func (d *daemon) watch(ctx context.Context, long time.Duration) error {
 			return ctx.Err()
 		case err := <-d.ended:
 			return fmt.Errorf("the daemon exited: %w", err)
-		case <-end.C:
+		case <-end:
 			return nil
 		case <-tick.C:
 			d.peak = max(d.peak, d.memory("RssAnon"))

@@ -67,8 +67,7 @@ func (d *Disk) mount() error {
 
 // unmount unmounts the file system at path, if one is mounted.
 func unmount(path string) error {
-	deadline := time.NewTimer(10 * time.Second)
-	defer deadline.Stop()
+	deadline := time.After(10 * time.Second)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -78,7 +77,7 @@ func unmount(path string) error {
 		}
 		select {
 		case <-tick.C:
-		case <-deadline.C:
+		case <-deadline:
 			return fmt.Errorf("unmount %s: %w", path, err)
 		}
 	}

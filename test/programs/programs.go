@@ -70,26 +70,23 @@ func (p *Process) Kill() {
 
 // Ended reports whether the process has ended, or does so within limit.
 func (p *Process) Ended(limit time.Duration) bool {
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
 	select {
 	case <-p.Gone:
 		return true
-	case <-timer.C:
+	case <-time.After(limit):
 		return false
 	}
 }
 
 // Until polls a fact about real processes, and reports whether it came true within limit.
 func Until(limit time.Duration, fact func() bool) bool {
-	deadline := time.NewTimer(limit)
-	defer deadline.Stop()
+	deadline := time.After(limit)
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()
 	for !fact() {
 		select {
 		case <-again.C:
-		case <-deadline.C:
+		case <-deadline:
 			return fact()
 		}
 	}
