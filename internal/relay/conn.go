@@ -56,10 +56,7 @@ const (
 // Connect starts connecting and returns at once, whether a server answers or not. It fails only
 // if the configuration is wrong. Close ends the connection.
 func Connect(config Config) (*Conn, error) {
-	log := config.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
+	log := cmp.Or(config.Log, slog.New(slog.DiscardHandler))
 	options := []nats.Option{
 		nats.Name(config.Client),
 		nats.Timeout(dialTimeout),

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -125,11 +126,8 @@ type counts struct {
 
 // NewHub creates a hub. It does no I/O and starts nothing.
 func NewHub(o HubOptions) *Hub {
-	h := &Hub{config: o.Config, wire: o.Config.wire(), records: o.Records, log: o.Log, leads: o.Leads, tag: o.Tag, grants: grantBook{records: o.Records}, refresh: make(chan struct{}, 1),
+	h := &Hub{config: o.Config, wire: o.Config.wire(), records: o.Records, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), leads: o.Leads, tag: o.Tag, grants: grantBook{records: o.Records}, refresh: make(chan struct{}, 1),
 		batches: map[uint64]*handOut{}, channels: map[channelKey]*Channel{}, pinned: map[uint64]struct{}{}}
-	if h.log == nil {
-		h.log = slog.New(slog.DiscardHandler)
-	}
 	h.config.Log = h.log
 	if h.leads == nil {
 		h.leads = func() bool { return true }

@@ -116,8 +116,8 @@ func (h *Hub) publishWorkers() {
 				continue
 			}
 			concurrency := max(one.Concurrency, 1)
-			limit := BatchLimit(c.batch, concurrency, c.calls, 0) // send knows the rate
-			if one.Batch > 0 {                                    // its configuration may be another
+			limit := BatchLimit(c.batch, concurrency, c.calls)
+			if one.Batch > 0 { // its configuration may be another
 				limit = min(limit, one.Batch)
 			}
 			w.Places += concurrency * min(c.calls, limit)

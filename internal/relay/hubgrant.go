@@ -3,6 +3,7 @@ package relay
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"sync"
 )
 
@@ -117,11 +118,7 @@ func (g *grantBook) remove(id BatchID) {
 func (g *grantBook) removeBefore(epoch uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for id := range g.open {
-		if id.Epoch < epoch {
-			delete(g.open, id)
-		}
-	}
+	maps.DeleteFunc(g.open, func(id BatchID, _ *bookedGrant) bool { return id.Epoch < epoch })
 }
 
 // holder returns who was granted a batch. It returns false if the book says nobody.

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -106,17 +107,9 @@ type appended struct {
 
 // NewLog returns the log of the cluster. It does no I/O.
 func (c *Conn) NewLog(o LogOptions) *Log {
-	l := &Log{conn: c, required: o.Required, log: o.Log, inbox: nats.NewInbox(), window: o.Window, baseAfter: o.BaseAfter,
+	l := &Log{conn: c, required: o.Required, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), inbox: nats.NewInbox(),
+		window: cmp.Or(o.Window, 16<<20), baseAfter: cmp.Or(o.BaseAfter, 64<<20),
 		kick: make(chan struct{}, 1), ended: make(chan struct{}), changed: make(chan struct{})}
-	if l.log == nil {
-		l.log = slog.New(slog.DiscardHandler)
-	}
-	if l.window <= 0 {
-		l.window = 16 << 20
-	}
-	if l.baseAfter <= 0 {
-		l.baseAfter = 64 << 20
-	}
 	_, _ = rand.Read(l.writer[:]) // it never fails
 	return l
 }

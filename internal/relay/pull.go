@@ -39,7 +39,7 @@ func (c *workerChannel) batchLimit() int {
 	if c.Channel == nil {
 		return 0
 	}
-	return BatchLimit(c.Batch, c.Concurrency, c.callOf(), 0)
+	return BatchLimit(c.Batch, c.Concurrency, c.callOf())
 }
 
 // pull takes batches until ctx ends, one at a time, and only while there are places for it. It

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"log/slog"
@@ -44,21 +45,14 @@ type WorkerDriver struct {
 	Batch       int // the most messages in a batch that the hub makes
 }
 
-// BatchLimit returns the largest number of messages in a batch for a channel: at most batch and a
-// hundredth of a second's rate (0: no limit), so that no worker holds what others could send now,
-// and half of a worker's concurrency, so that it can take the next batch while it sends one. call
-// is the driver's Channel.Batch: for a driver of batches one batch is one call.
-func BatchLimit(batch, concurrency, call int, rate float64) int {
-	limit := batch
+// BatchLimit returns the largest number of messages in a batch for a channel: at most batch, and half
+// of a worker's concurrency, so that it can take the next batch while it sends one. call is the driver's
+// Channel.Batch: for a driver of batches one batch is one call. Send further limits it by the rate.
+func BatchLimit(batch, concurrency, call int) int {
 	if call > 1 {
-		limit = min(limit, call)
-	} else {
-		limit = min(limit, concurrency/2)
+		return max(min(batch, call), 1)
 	}
-	if rate > 0 {
-		limit = min(limit, int(rate/100))
-	}
-	return max(limit, 1)
+	return max(min(batch, concurrency/2), 1)
 }
 
 // Worker sends batches that the hub hands out.
@@ -78,9 +72,7 @@ type Worker struct {
 
 // NewWorker returns a worker that does nothing yet; Run runs it.
 func NewWorker(o WorkerOptions) *Worker {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	w := &Worker{opts: o, conn: o.Conn, id: workerID(o.Host), started: time.Now().UTC(), log: o.Log, active: map[*delivery]struct{}{}}
 	for _, d := range o.Channels {
 		d.Concurrency, d.Batch = max(d.Concurrency, 1), max(d.Batch, 1)

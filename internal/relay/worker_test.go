@@ -246,20 +246,16 @@ func TestWorkerRepeatsAnswersUntilNATSHasThem(t *testing.T) {
 
 func TestBatchesAreLimited(t *testing.T) {
 	for _, tc := range []struct {
-		batch, concurrency, call int
-		rate                     float64
-		want                     int
+		batch, concurrency, call, want int
 	}{
-		{64, 256, 1, 0, 64},
-		{64, 16, 1, 0, 8},
-		{64, 1, 1, 0, 1},
-		{64, 256, 1, 80, 1},
-		{64, 256, 1, 1000, 10},
-		{64, 1, 100, 0, 64},
-		{64, 4, 32, 0, 32},
+		{64, 256, 1, 64},
+		{64, 16, 1, 8},
+		{64, 1, 1, 1},
+		{64, 1, 100, 64},
+		{64, 4, 32, 32},
 	} {
-		if got := BatchLimit(tc.batch, tc.concurrency, tc.call, tc.rate); got != tc.want {
-			t.Errorf("BatchLimit(%d, %d, %d, %v) = %d, want %d", tc.batch, tc.concurrency, tc.call, tc.rate, got, tc.want)
+		if got := BatchLimit(tc.batch, tc.concurrency, tc.call); got != tc.want {
+			t.Errorf("BatchLimit(%d, %d, %d) = %d, want %d", tc.batch, tc.concurrency, tc.call, got, tc.want)
 		}
 	}
 }

@@ -67,12 +67,8 @@ type loggedState struct {
 // New returns a Watcher. It starts nothing and does no I/O.
 func New(opt Options, handler Handler) *Watcher {
 	opt.Path = filepath.Clean(opt.Path)
-	log := opt.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
 	return &Watcher{
-		opt: opt, handler: handler, log: log, notify: openNotifier, limit: maxItems,
+		opt: opt, handler: handler, log: cmp.Or(opt.Log, slog.New(slog.DiscardHandler)), notify: openNotifier, limit: maxItems,
 		rules: rules{settle: opt.Settle, sidecarWait: opt.SidecarWait, pairTimeout: opt.PairTimeout, sidecarNeeded: opt.RequireSidecar, layoutKnown: opt.DefaultLayout},
 		poke:  make(chan struct{}, 1),
 		items: map[key]*item{}, others: map[string]*other{}, loggedNames: map[string]uint64{}, named: map[string]struct{}{},
