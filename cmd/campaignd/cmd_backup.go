@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 	"campaignd/internal/safeio"
 )
 
@@ -36,7 +37,7 @@ with the copy. Every sending is then held until you resume it.`,
 			if env.json {
 				return env.printJSON(backupAnswer{args[0], size})
 			}
-			return env.printf("%s is a copy of the store, %s.\n", printable(args[0]), bytesText(size))
+			return env.printf("%s is a copy of the store, %s.\n", printable(args[0]), display.Bytes(size))
 		},
 	}
 }

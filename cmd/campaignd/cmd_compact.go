@@ -3,6 +3,7 @@ package main
 import (
 	"campaignd/internal/api"
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 
 	"github.com/spf13/cobra"
 )
@@ -21,7 +22,7 @@ so use this command only when you need the space now.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return answer(env, func(c *control.Client) (api.Compacted, error) { return c.Compact(cmd.Context()) }, func(done api.Compacted) error {
 				return env.printf("The store shrank from %s to %s. Sending was paused for %.1f s.\n",
-					bytesText(done.BytesBefore), bytesText(done.BytesAfter), done.HeldSeconds)
+					display.Bytes(done.BytesBefore), display.Bytes(done.BytesAfter), done.HeldSeconds)
 			})
 		},
 	}

@@ -170,7 +170,7 @@ func csvText(c campaign.CSVInfo) string {
 	if c.Bytes == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s, %s, separated by %s, SHA-256 %s", bytesText(c.Bytes), c.Encoding, delimiterText(c.Delimiter), c.SHA256)
+	return fmt.Sprintf("%s, %s, separated by %s, SHA-256 %s", display.Bytes(c.Bytes), c.Encoding, delimiterText(c.Delimiter), c.SHA256)
 }
 
 // delimiterText names a delimiter. A bare comma inside a comma-separated list would be unreadable.

@@ -25,7 +25,7 @@ func printStatus(env *environment, s api.Status) error {
 	if !s.Queue.NextAt.IsZero() {
 		queue += ", next at " + env.instant(s.Queue.NextAt)
 	}
-	store := fmt.Sprintf("%s, %s (%s of it free; the disk has %s)", s.Store.Path, bytesText(s.Store.Bytes), bytesText(s.Store.FreeBytes), bytesText(s.Store.DiskFree))
+	store := fmt.Sprintf("%s, %s (%s of it free; the disk has %s)", s.Store.Path, display.Bytes(s.Store.Bytes), display.Bytes(s.Store.FreeBytes), display.Bytes(s.Store.DiskFree))
 	env.facts(
 		[2]string{"daemon", running},
 		[2]string{"config", s.ConfigFile},

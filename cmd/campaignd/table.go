@@ -263,21 +263,6 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%ds", d/time.Second)
 }
 
-// bytesText formats a size with a binary unit.
-func bytesText(n int64) string {
-	const unit = 1024
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, units := float64(n), "KMGTPE"
-	i := -1
-	for value >= unit && i < len(units)-1 {
-		value /= unit
-		i++
-	}
-	return fmt.Sprintf("%.1f %ciB", value, units[i])
-}
-
 // lines prints each line.
 func (env *environment) lines(all []string) error {
 	for _, line := range all {

@@ -23,6 +23,21 @@ func Amount[N int | int64 | uint32 | uint64](n N, noun string) string {
 	return Number(n) + " " + noun
 }
 
+// Bytes formats a size with a binary unit: "46 bytes", "1.5 KiB", "300 MiB".
+func Bytes(n int64) string {
+	if n < 1024 {
+		return Amount(n, "byte")
+	}
+	v, units := float64(n)/1024, "KMGT"
+	for v >= 1024 && len(units) > 1 {
+		v, units = v/1024, units[1:]
+	}
+	if v >= 100 {
+		return fmt.Sprintf("%.0f %ciB", v, units[0])
+	}
+	return fmt.Sprintf("%.1f %ciB", v, units[0])
+}
+
 // Numbers lists numbers: "1, 2".
 func Numbers(list []int64) string {
 	texts := make([]string, len(list))

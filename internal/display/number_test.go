@@ -10,6 +10,7 @@ func TestNumber(t *testing.T) {
 		Number(0): "0", Number(999): "999", Number(1000): "1,000", Number(-999): "-999", Number(-1234567): "-1,234,567",
 		Number(uint64(math.MaxUint64)): "18,446,744,073,709,551,615",
 		Amount(1, "row"):               "1 row", Amount(0, "row"): "0 rows", Amount(2000, "row"): "2,000 rows",
+		Bytes(0): "0 bytes", Bytes(1023): "1,023 bytes", Bytes(1536): "1.5 KiB", Bytes(300 << 20): "300 MiB", Bytes(5 << 40): "5.0 TiB", Bytes(6000 << 40): "6000 TiB",
 	} {
 		if got != want {
 			t.Errorf("got %s, want %s", got, want)

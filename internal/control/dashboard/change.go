@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"campaignd/internal/api"
@@ -73,12 +74,11 @@ func (d *Dashboard) confirm(r *http.Request, _ viewer) (*view, error) {
 }
 
 func verbOf(r *http.Request) (string, error) {
-	for _, verb := range verbs() {
-		if r.PathValue("verb") == verb {
-			return verb, nil
-		}
+	verb := r.PathValue("verb")
+	if !slices.Contains(verbs(), verb) {
+		return "", api.NotFoundf("there is no page %q", r.URL.Path)
 	}
-	return "", api.NotFoundf("there is no page %q", r.URL.Path)
+	return verb, nil
 }
 
 // change makes the confirmed change and shows the sending again.

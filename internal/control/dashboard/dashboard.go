@@ -195,13 +195,27 @@ func (d *Dashboard) fail(w http.ResponseWriter, r *http.Request, err error) {
 	d.WriteError(w, r, answer)
 }
 
-// Sorry implements control.Pages.
+// WriteError implements control.Pages.
 func (d *Dashboard) WriteError(w http.ResponseWriter, r *http.Request, err *api.Error) {
 	if err.Code == api.CodeUnauthorized && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		d.toLogin(w, r)
 		return
 	}
 	d.write(w, err.Code.Status(), "error", errorPage{Title: headline(err.Code), Message: sentence(err.Message), Back: back(r), Caller: control.CallerOf(r.Context())})
+}
+
+// list renders a region with a part for each of n rows: row returns its id and its data.
+func (d *Dashboard) list(name, template string, n int, row func(i int) (id string, data any)) (region, error) {
+	list := region{Name: name}
+	for i := range n {
+		id, data := row(i)
+		p, err := d.part(id, template, data)
+		if err != nil {
+			return list, err
+		}
+		list.Parts = append(list.Parts, p)
+	}
+	return list, nil
 }
 
 // part renders a template into a part, unless the part was last rendered from the same data.

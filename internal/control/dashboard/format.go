@@ -114,19 +114,6 @@ func duration(d time.Duration) string {
 	}
 }
 
-// size formats bytes in binary units.
-func size(n int64) string {
-	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
-	v, i := float64(n), 0
-	for v >= 1024 && i < len(units)-1 {
-		v, i = v/1024, i+1
-	}
-	if i == 0 || v >= 100 {
-		return fmt.Sprintf("%.0f %s", v, units[i])
-	}
-	return fmt.Sprintf("%.1f %s", v, units[i])
-}
-
 // sentence capitalizes text and ends it with a full stop.
 func sentence(text string) string {
 	if text == "" {

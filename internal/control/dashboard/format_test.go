@@ -10,17 +10,13 @@ import (
 
 	"campaignd/internal/api"
 	"campaignd/internal/campaign"
-	"campaignd/internal/display"
 )
 
 func TestWords(t *testing.T) {
 	for got, want := range map[string]string{
-		display.Number(0): "0", display.Number(999): "999", display.Number(1000): "1,000", display.Number(uint64(18446744073709551615)): "18,446,744,073,709,551,615",
-		display.Amount(1, "row"): "1 row", display.Amount(0, "row"): "0 rows", display.Amount(2000, "row"): "2,000 rows",
 		percent(0): "0%", percent(.02): "<0.1%", percent(1): "1.0%", percent(49.65): "49.6%", percent(99.99): "99.9%", percent(100): "100%",
 		rate(0): "", rate(.001): "under one a minute", rate(.5): "30 a minute", rate(2): "2.0 a second", rate(1234.4): "1,234 a second",
 		duration(0): "0 s", duration(59 * time.Second): "59 s", duration(90 * time.Second): "1 min 30 s", duration(time.Hour): "1 h", duration(26 * time.Hour): "1 d 2 h", duration(5 * time.Minute): "5 min",
-		size(0): "0 bytes", size(1023): "1023 bytes", size(1536): "1.5 KiB", size(300 << 20): "300 MiB", size(5 << 40): "5.0 TiB", size(6000 << 40): "6000 TiB",
 		sentence(""): "", sentence("no"): "No.", sentence("what?"): "What?", sentence("a.csv is empty"): "a.csv is empty.", sentence("Done."): "Done.", sentence("élan"): "Élan.",
 		delimiter(","): "commas", delimiter("x"): "x",
 	} {

@@ -29,13 +29,10 @@ func (d *Dashboard) frame(ctx context.Context, l viewer) ([]region, error) {
 	if err != nil {
 		return nil, err
 	}
-	notices := region{Name: "notices"}
-	for _, n := range noticesOf(s) {
-		p, err := d.part("notice-"+n.ID, "notice", n)
-		if err != nil {
-			return nil, err
-		}
-		notices.Parts = append(notices.Parts, p)
+	all := noticesOf(s)
+	notices, err := d.list("notices", "notice", len(all), func(i int) (string, any) { return "notice-" + all[i].ID, all[i] })
+	if err != nil {
+		return nil, err
 	}
 	foot, err := d.part("foot", "foot", footOf(s, l))
 	if err != nil {
@@ -72,7 +69,7 @@ func noticesOf(s api.Status) []notice {
 		}
 	}
 	if s.Store.DiskFree > 0 && s.Store.DiskFree < control.LowSpace {
-		list = append(list, notice{ID: "disk", Text: fmt.Sprintf("Only %s are free on the store's file system. New drops wait when it is full.", size(s.Store.DiskFree))})
+		list = append(list, notice{ID: "disk", Text: fmt.Sprintf("Only %s are free on the store's file system. New drops wait when it is full.", display.Bytes(s.Store.DiskFree))})
 	}
 	return list
 }
@@ -99,7 +96,7 @@ type foot struct {
 func footOf(s api.Status, l viewer) foot {
 	return foot{
 		Version: s.Version, Up: l.moment(s.StartedAt), Queue: display.Amount(s.Queue.Pending+s.Queue.Retrying+s.Queue.InFlight, "message"),
-		Next: l.moment(s.Queue.NextAt), Store: size(s.Store.Bytes), DiskFree: size(s.Store.DiskFree),
+		Next: l.moment(s.Queue.NextAt), Store: display.Bytes(s.Store.Bytes), DiskFree: display.Bytes(s.Store.DiskFree),
 		Zone: l.zone.String(), Standby: standbyOf(s.Cluster),
 	}
 }

@@ -159,7 +159,7 @@ func itemsOf(s api.Details, l viewer) []item {
 	}
 	text("inbox", s.Inbox)
 	if s.CSV.Bytes > 0 {
-		text("CSV", fmt.Sprintf("%s, %s, %s", size(s.CSV.Bytes), s.CSV.Encoding, delimiter(s.CSV.Delimiter)))
+		text("CSV", fmt.Sprintf("%s, %s, %s", display.Bytes(s.CSV.Bytes), s.CSV.Encoding, delimiter(s.CSV.Delimiter)))
 	}
 	return list
 }

@@ -89,7 +89,7 @@ func (d *Dashboard) sendings(r *http.Request, l viewer) (*view, error) {
 	if len(active) == 0 {
 		filter.Offset, filter.Limit = (number-1)*pageSize, pageSize+1
 	}
-	over, err := d.list(ctx, filter)
+	over, err := d.find(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
@@ -121,13 +121,11 @@ func (d *Dashboard) sendings(r *http.Request, l viewer) (*view, error) {
 		{"under", under, len(active) > 0, "Nothing is under way. What is dropped into an inbox shows up here by itself."},
 		{"over", over, state.Final(), "None."},
 	} {
-		one := region{Name: group.name}
-		for _, s := range group.rows {
-			p, err := d.part("s-"+string(s.ID), "row", rowOf(s, l))
-			if err != nil {
-				return nil, err
-			}
-			one.Parts = append(one.Parts, p)
+		one, err := d.list(group.name, "row", len(group.rows), func(i int) (string, any) {
+			return "s-" + string(group.rows[i].ID), rowOf(group.rows[i], l)
+		})
+		if err != nil {
+			return nil, err
 		}
 		if len(group.rows) == 0 && group.want {
 			if state != "" {
@@ -193,13 +191,13 @@ func (d *Dashboard) active(ctx context.Context, states []campaign.State, name st
 	var list []api.Sending
 	if first > 0 { // looking for what isn't there would read every pending sending
 		var err error
-		if list, err = d.list(ctx, api.Filter{States: moving, Name: name, Offset: offset, Limit: pageSize + 1}); err != nil {
+		if list, err = d.find(ctx, api.Filter{States: moving, Name: name, Offset: offset, Limit: pageSize + 1}); err != nil {
 			return nil, false, err
 		}
 	}
 	list = slices.Clone(list) // others use it too
 	if len(list) <= pageSize {
-		scheduled, err := d.list(ctx, api.Filter{States: waiting, Offset: max(offset-first, 0), Limit: pageSize + 1 - len(list)})
+		scheduled, err := d.find(ctx, api.Filter{States: waiting, Offset: max(offset-first, 0), Limit: pageSize + 1 - len(list)})
 		if err != nil {
 			return nil, false, err
 		}
@@ -213,7 +211,7 @@ func (d *Dashboard) active(ctx context.Context, states []campaign.State, name st
 	return list, more, nil
 }
 
-func (d *Dashboard) list(ctx context.Context, f api.Filter) ([]api.Sending, error) {
+func (d *Dashboard) find(ctx context.Context, f api.Filter) ([]api.Sending, error) {
 	if len(f.States) == 0 {
 		return nil, nil
 	}

@@ -29,14 +29,12 @@ func (d *Dashboard) channels(r *http.Request, l viewer) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := region{Name: "channels"}
-	for _, ch := range s.Channels {
-		row := channelOf(ch, l)
-		p, err := d.part(row.ID, "channel", row)
-		if err != nil {
-			return nil, err
-		}
-		list.Parts = append(list.Parts, p)
+	list, err := d.list("channels", "channel", len(s.Channels), func(i int) (string, any) {
+		row := channelOf(s.Channels[i], l)
+		return row.ID, row
+	})
+	if err != nil {
+		return nil, err
 	}
 	v := &view{Title: "Channels", Nav: "/channels", Body: "channels", Regions: []region{list}}
 	if s.Cluster != nil {
@@ -51,17 +49,12 @@ func (d *Dashboard) channels(r *http.Request, l viewer) (*view, error) {
 
 // workers renders the list of workers.
 func (d *Dashboard) workers(c *api.Cluster, l viewer) (region, error) {
-	list := region{Name: "workers"}
-	for i := range c.Workers {
+	list, err := d.list("workers", "worker", len(c.Workers), func(i int) (string, any) {
 		row := workerOf(&c.Workers[i], l)
-		p, err := d.part(row.ID, "worker", row)
-		if err != nil {
-			return list, err
-		}
-		list.Parts = append(list.Parts, p)
-	}
-	if len(list.Parts) > 0 {
-		return list, nil
+		return row.ID, row
+	})
+	if err != nil || len(list.Parts) > 0 {
+		return list, err
 	}
 	p, err := d.part("worker-none", "worker-none", nil)
 	list.Parts = append(list.Parts, p)
@@ -135,18 +128,17 @@ func (d *Dashboard) inboxes(r *http.Request, l viewer) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := region{Name: "inboxes"}
-	for i, in := range s.Inboxes {
+	list, err := d.list("inboxes", "inbox", len(s.Inboxes), func(i int) (string, any) {
+		in := s.Inboxes[i]
 		row := inboxRow{ID: fmt.Sprintf("inbox-%d", i), Path: in.Path, Problem: sentence(in.Problem), Waiting: display.Amount(in.Waiting, "drop"),
 			Checking: display.Amount(in.Checking, "drop"), Others: display.Amount(in.Others, "other file"), LastScan: l.moment(in.LastScan)}
 		for _, one := range in.Waits {
 			row.Waits = append(row.Waits, wait{one.Name, sentence(one.Reason), l.moment(one.Since)})
 		}
-		p, err := d.part(row.ID, "inbox", row)
-		if err != nil {
-			return nil, err
-		}
-		list.Parts = append(list.Parts, p)
+		return row.ID, row
+	})
+	if err != nil {
+		return nil, err
 	}
 	return &view{Title: "Inboxes", Nav: "/inboxes", Body: "inboxes", Regions: []region{list}}, nil
 }

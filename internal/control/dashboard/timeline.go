@@ -69,15 +69,14 @@ func (d *Dashboard) timeline(r *http.Request, l viewer) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &view{Title: "Timeline", Nav: "/timeline", Body: "timeline", Regions: []region{{Name: "applications"}}}
-	for _, a := range t.Applications {
-		p, err := d.part(fmt.Sprintf("application-%d", a.ApplicationID), "application", applicationOf(t, a, l))
-		if err != nil {
-			return nil, err
-		}
-		v.Regions[0].Parts = append(v.Regions[0].Parts, p)
+	list, err := d.list("applications", "application", len(t.Applications), func(i int) (string, any) {
+		a := t.Applications[i]
+		return fmt.Sprintf("application-%d", a.ApplicationID), applicationOf(t, a, l)
+	})
+	if err != nil {
+		return nil, err
 	}
-	return v, nil
+	return &view{Title: "Timeline", Nav: "/timeline", Body: "timeline", Regions: []region{list}}, nil
 }
 
 func applicationOf(t api.Timeline, a api.ApplicationTimeline, l viewer) applicationChart {
