@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -119,11 +120,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		for _, state := range api.ChannelStates() {
 			gauge(c.state, one(ch.State == state), label, ch.ChannelType, string(state))
 		}
-		current := ch.Current
-		if current == 0 {
-			current = ch.Rate
-		}
-		gauge(c.rate, current, label, ch.ChannelType)
+		gauge(c.rate, cmp.Or(ch.Current, ch.Rate), label, ch.ChannelType)
 		if ch.Workers != nil {
 			gauge(c.places, float64(*ch.Workers), label, ch.ChannelType)
 		}

@@ -12,22 +12,24 @@ import (
 	"campaignd/internal/api"
 )
 
-// listenWeb opens the address for HTTP and returns it with its handler. An
-// address that other machines can reach needs a configured token.
-func (s *Server) listenWeb() (http.Handler, *connectionLimiter, error) {
+// listenWeb opens the address for HTTP. An address that other machines can reach needs a
+// configured token; on loopback one is made if makeToken says so.
+func (s *Server) listenWeb(makeToken bool) (*connectionLimiter, error) {
 	listener, err := net.Listen("tcp", s.opts.Listen)
 	if err != nil {
-		return nil, nil, fmt.Errorf("listen on %q: %w", s.opts.Listen, err)
+		return nil, fmt.Errorf("listen on %q: %w", s.opts.Listen, err)
 	}
 	// The configured name may resolve to anything; the bound address is certain.
 	at, ok := listener.Addr().(*net.TCPAddr)
 	s.loopback = ok && at.IP.IsLoopback()
-	if err := s.prepareToken(); err != nil {
-		return nil, nil, errors.Join(err, listener.Close())
+	if makeToken || s.opts.TokenFile != "" || !s.loopback {
+		if err := s.prepareToken(); err != nil {
+			return nil, errors.Join(err, listener.Close())
+		}
 	}
 	limiter := newConnectionLimiter(connectionLimit(s.log), s.trusted, s.log)
 	limiter.Listener = listener
-	return s.withHooks(s.guard(s.web())), limiter, nil
+	return limiter, nil
 }
 
 // withHooks lets webhooks bypass the guard: their callers have no token, use any host name
@@ -53,8 +55,7 @@ const maxForm = 64 << 10
 //     yes or no, the login page with its assets, and on loopback /metrics.
 //   - A change must not come from another site's page. Browsers report the origin
 //     of a request, and a form of a page also carries Caller.Form.
-//   - Where the options list host names, and always for /metrics without a token,
-//     the Host header must name this machine. Another site can point its own name
+//   - For /metrics without a token the Host header must name this machine. Another site can point its own name
 //     here (DNS rebinding), and its pages could then read the answers.
 //
 // The connection of a caller without token or session is closed after the answer.
@@ -73,7 +74,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		if err != nil || !mayStay(r.Context()) {
 			header.Set("Connection", "close")
 		}
-		if (len(s.opts.Hosts) > 0 || err != nil && r.URL.Path == pathMetrics) && !knownHost(r.Host, names) {
+		if err != nil && r.URL.Path == pathMetrics && !knownHost(r.Host, names) {
 			s.fail(w, r, &api.Error{Code: api.CodeHost, Message: fmt.Sprintf("%q isn't a name of this server: use its address or localhost", r.Host)})
 			return
 		}
@@ -102,12 +103,9 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	})
 }
 
-// names returns the host names of this machine and of the options.
+// names returns the host names of this machine.
 func (s *Server) names() map[string]bool {
 	names := map[string]bool{"localhost": true}
-	for _, name := range s.opts.Hosts {
-		names[strings.ToLower(name)] = true
-	}
 	if name, err := os.Hostname(); err == nil {
 		names[strings.ToLower(name)] = true
 	}

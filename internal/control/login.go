@@ -3,6 +3,7 @@ package control
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -32,11 +33,7 @@ func (c *loginCodes) create(now time.Time) (string, bool) {
 	if c.list == nil {
 		c.list = map[[sha256.Size]byte]time.Time{}
 	}
-	for key, until := range c.list {
-		if now.After(until) {
-			delete(c.list, key)
-		}
-	}
+	maps.DeleteFunc(c.list, func(_ [sha256.Size]byte, until time.Time) bool { return now.After(until) })
 	if len(c.list) >= maxCodes {
 		return "", false
 	}

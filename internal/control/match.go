@@ -70,16 +70,13 @@ func nearName(text string, known []SendingName) string {
 func idList(ids []campaign.ID) string {
 	const few = 4
 	slices.SortFunc(ids, func(a, b campaign.ID) int { return strings.Compare(string(b), string(a)) })
-	var b strings.Builder
-	for i, id := range ids {
-		if i == few {
-			fmt.Fprintf(&b, " and %d more", len(ids)-few)
-			break
-		}
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(string(id))
+	var names []string
+	for _, id := range ids[:min(len(ids), few)] {
+		names = append(names, string(id))
 	}
-	return b.String()
+	text := strings.Join(names, ", ")
+	if more := len(ids) - few; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }

@@ -1,10 +1,10 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -18,9 +18,8 @@ import (
 
 // Options configure a Server.
 type Options struct {
-	Socket string      // path of the Unix socket
-	Mode   fs.FileMode // of the socket; 0 means 0660
-	Group  string      // name or number of the socket's group, "" for the process's group
+	Socket string // path of the Unix socket, which gets the mode 0660
+	Group  string // name or number of the socket's group, "" for the process's group
 
 	Listen         string                   // address for HTTP, "" for none
 	TokenFile      string                   // token of HTTP, for config.ReadSecret; "" for StateToken
@@ -28,7 +27,6 @@ type Options struct {
 	Partners       func() map[string]string // tokens of partners by the path of their inbox; nil: there are none
 	MetricsToken   bool                     // /metrics needs the token on loopback too
 	TrustedProxies []netip.Prefix           // whose X-Forwarded-For names the caller
-	Hosts          []string                 // further host names that HTTP answers to; see guard
 	Getenv         func(string) string      // for a token in the environment; nil: an empty environment
 	Registry       *prometheus.Registry     // for /metrics, nil for none
 	Hooks          map[string]http.Handler  // handlers by path that bypass the guard and authenticate their callers themselves
@@ -64,16 +62,10 @@ type Server struct {
 
 // New returns a server that doesn't listen yet; Run does.
 func New(service Service, opts Options) *Server {
-	if opts.Mode == 0 {
-		opts.Mode = 0o660
-	}
 	if opts.Getenv == nil {
 		opts.Getenv = func(string) string { return "" }
 	}
-	log := opts.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
+	log := cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
 	return &Server{service: service, opts: opts, log: log, wrong: newWrongTokens(log)}
 }
 
@@ -95,11 +87,11 @@ func (s *Server) Run(ctx context.Context) error {
 	defer socket.remove()
 	servers := map[*http.Server]net.Listener{s.socketServer(): limitSocket(socket.listener, s.log)}
 	if s.opts.Listen != "" {
-		handler, listener, err := s.listenWeb()
+		listener, err := s.listenWeb(true)
 		if err != nil {
 			return errors.Join(err, socket.listener.Close())
 		}
-		web := s.httpServer(handler)
+		web := s.httpServer(s.withHooks(s.guard(s.web())))
 		if s.opts.Pages != nil {
 			web.RegisterOnShutdown(s.opts.Pages.Close)
 		}

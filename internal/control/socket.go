@@ -63,7 +63,7 @@ func (s *Server) publish(making, path string) (os.FileInfo, error) {
 	if err := setGroup(making, s.opts.Group); err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(making, s.opts.Mode); err != nil {
+	if err := os.Chmod(making, 0o660); err != nil {
 		return nil, fmt.Errorf("set mode of socket: %w", err)
 	}
 	if err := os.Rename(making, path); err != nil {

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -17,17 +18,9 @@ import (
 // minToken is the shortest token, in characters, that can't be guessed.
 const minToken = 16
 
-// tokenRef returns the reference of HTTP's token for config.ReadSecret.
-func (s *Server) tokenRef() string {
-	if s.opts.TokenFile != "" {
-		return s.opts.TokenFile
-	}
-	return s.opts.StateToken
-}
-
 // token reads the token at every use, so that a changed one is in force immediately.
 func (s *Server) token() (string, error) {
-	token, err := config.ReadSecret(s.tokenRef(), s.opts.Getenv)
+	token, err := config.ReadSecret(cmp.Or(s.opts.TokenFile, s.opts.StateToken), s.opts.Getenv)
 	if err != nil {
 		return "", fmt.Errorf("read token: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -83,10 +84,5 @@ func (s *Server) clientAddress(r *http.Request) string {
 
 // trusted reports whether an address is one of the trusted proxies.
 func (s *Server) trusted(address netip.Addr) bool {
-	for _, network := range s.opts.TrustedProxies {
-		if network.Contains(address) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.opts.TrustedProxies, func(network netip.Prefix) bool { return network.Contains(address) })
 }
