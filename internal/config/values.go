@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -107,10 +108,8 @@ func OutputFile() Codec[string] {
 func OneOf(choices ...string) Codec[string] {
 	limits := strings.Join(choices, ", ")
 	return Text(limits, func(s string) error {
-		for _, c := range choices {
-			if s == c {
-				return nil
-			}
+		if slices.Contains(choices, s) {
+			return nil
 		}
 		return fmt.Errorf("found %q; it is one of %s%s", clip(s), limits, source.DidYouMean(s, choices))
 	})

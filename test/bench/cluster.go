@@ -129,7 +129,7 @@ func (b *bench) clusterRun(ctx context.Context, url string, workers, n int) (use
 		return used, err
 	}
 	defer func() {
-		_, stopped := hub.stop()
+		stopped := hub.stop()
 		err = errors.Join(err, stopped)
 	}()
 	if err := b.awaitWorkers(ctx, s, workers); err != nil {

@@ -196,19 +196,19 @@ func (d *daemon) await(ctx context.Context, msg string, n int) (event, error) {
 			return event{}, fmt.Errorf("the daemon exited: %w", err)
 		case <-d.more:
 		case <-tick.C:
-			d.peak = max(d.peak, d.memory("RssAnon"))
+			d.peak = max(d.peak, d.memory())
 		}
 	}
 }
 
-// memory reads a line of /proc/PID/status, in bytes.
-func (d *daemon) memory(key string) int64 {
+// memory returns the resident memory that is no file's, in bytes.
+func (d *daemon) memory() int64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, key+":"); ok {
+		if rest, ok := strings.CutPrefix(line, "RssAnon:"); ok {
 			n, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 			return n << 10
 		}
@@ -235,15 +235,12 @@ func cpuOf(pid int) time.Duration {
 	return time.Duration(user+system) * (time.Second / 100)
 }
 
-// stop shuts the daemon down gracefully and returns the CPU time it used.
-func (d *daemon) stop() (time.Duration, error) {
+// stop shuts the daemon down gracefully.
+func (d *daemon) stop() error {
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return 0, err
+		return err
 	}
-	if err := <-d.ended; err != nil {
-		return 0, err
-	}
-	return d.cmd.ProcessState.UserTime() + d.cmd.ProcessState.SystemTime(), nil
+	return <-d.ended
 }
 
 // storeBytes returns the size of the store's file.

@@ -71,7 +71,7 @@ func (b *bench) grown(ctx context.Context, n int) (p point, err error) {
 	if err != nil {
 		return p, err
 	}
-	_, err = d.stop()
+	err = d.stop()
 	return point{n, accepted.Time.Sub(ready.Time), took, s.storeBytes(), d.peak}, err
 }
 

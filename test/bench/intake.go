@@ -97,7 +97,7 @@ func (b *bench) intakeOf(ctx context.Context, one largeDrop) error {
 		if err != nil {
 			return err
 		}
-		if _, err := d.stop(); err != nil {
+		if err := d.stop(); err != nil {
 			return err
 		}
 		ours := accepted.Time.Sub(ready.Time)

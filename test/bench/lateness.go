@@ -66,7 +66,7 @@ func (b *bench) latenessOf(ctx context.Context, how string, rate int, limit time
 		return err
 	}
 	timers := <-bare
-	if _, err := d.stop(); err != nil {
+	if err := d.stop(); err != nil {
 		return err
 	}
 	late, err := readLateness(box)

@@ -74,7 +74,7 @@ func optOuts(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	if _, err := d.stop(); err != nil {
+	if err := d.stop(); err != nil {
 		return err
 	}
 	took := taken.Time.Sub(begin)

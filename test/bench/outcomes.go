@@ -50,7 +50,7 @@ func (b *bench) storeAfter(ctx context.Context, channel, sidecar, until string) 
 	if _, err := d.await(ctx, until, 1); err != nil {
 		return 0, err
 	}
-	_, err = d.stop()
+	err = d.stop()
 	return s.storeBytes(), err
 }
 
@@ -79,7 +79,7 @@ func (b *bench) syncs(ctx context.Context, channel string) error {
 	if _, err := d.await(ctx, "drop ended", 1); err != nil {
 		return err
 	}
-	if _, err := d.stop(); err != nil {
+	if err := d.stop(); err != nil {
 		return err
 	}
 	text, err := os.ReadFile(calls)

@@ -38,7 +38,7 @@ func pending(ctx context.Context, b *bench) error {
 	if _, err := d.await(ctx, "ready", 1); err != nil {
 		return err
 	}
-	if _, err := d.stop(); err != nil {
+	if err := d.stop(); err != nil {
 		return err
 	}
 	if err := s.fill(sendings); err != nil {
@@ -78,7 +78,7 @@ func pending(ctx context.Context, b *bench) error {
 		largest = max(largest, size)
 	}
 	b.limit("the largest page of the dashboard"+with, float64(largest)/1000, "kB", 100)
-	before := d.memory("RssAnon")
+	before := d.memory()
 	for _, page := range []string{"/", "/timeline"} {
 		share, err := browser.cost(ctx, d, page)
 		if err != nil {
@@ -99,8 +99,7 @@ func pending(ctx context.Context, b *bench) error {
 	}
 	b.limit(fmt.Sprintf("more memory for %d open tabs", tabs)+with, float64(d.peak-before)/(1<<20), "MiB", 64)
 	endTabs()
-	_, err = d.stop()
-	return err
+	return d.stop()
 }
 
 // listen makes the daemon listen on a free port of loopback and returns its address.
@@ -185,7 +184,7 @@ func (d *daemon) watch(ctx context.Context, long time.Duration) error {
 		case <-end:
 			return nil
 		case <-tick.C:
-			d.peak = max(d.peak, d.memory("RssAnon"))
+			d.peak = max(d.peak, d.memory())
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 // throughput measures messages a second with the null and the outbox driver, with all
 // outcomes durable, and the size of outcomes on disk.
 func throughput(ctx context.Context, b *bench) error {
-	took, _, err := b.sendAll(ctx, `driver = "null"`, b.rows)
+	took, err := b.sendAll(ctx, `driver = "null"`, b.rows)
 	if err != nil {
 		return err
 	}
@@ -29,7 +29,7 @@ func throughput(ctx context.Context, b *bench) error {
 	}
 	b.rate("messages/s, null driver", took, "bufio of the same records, one fsync", reference, 0.15)
 
-	took, s, err := b.sendAll(ctx, "driver = \"outbox\"\npath = "+fmt.Sprintf("%q", filepath.Join(b.scratch, "outbox.jsonl")), b.rows)
+	took, err = b.sendAll(ctx, "driver = \"outbox\"\npath = "+fmt.Sprintf("%q", filepath.Join(b.scratch, "outbox.jsonl")), b.rows)
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,6 @@ func throughput(ctx context.Context, b *bench) error {
 		return err
 	}
 	b.rate("messages/s, outbox", took, "bufio of the same lines, one fsync", reference, 0.25)
-	_ = s
 	return os.Remove(lines)
 }
 
@@ -50,29 +49,28 @@ func (b *bench) rate(what string, took time.Duration, how string, reference time
 
 // sendAll sends n messages at once and returns the time from the first attempt to
 // the last recorded outcome.
-func (b *bench) sendAll(ctx context.Context, channel string, n int) (time.Duration, *setup, error) {
+func (b *bench) sendAll(ctx context.Context, channel string, n int) (time.Duration, error) {
 	s, err := b.newSetup(channel)
 	if err != nil {
-		return 0, nil, err
+		return 0, err
 	}
 	defer os.RemoveAll(s.dir)
 	if err := s.drop("all", n, 0, now); err != nil {
-		return 0, nil, err
+		return 0, err
 	}
 	d, err := b.run(ctx, s)
 	if err != nil {
-		return 0, nil, err
+		return 0, err
 	}
 	end, err := d.await(ctx, "drop ended", 1)
 	if err != nil {
-		return 0, nil, err
+		return 0, err
 	}
 	took, err := finished(end.Folder)
 	if err != nil {
-		return 0, nil, err
+		return 0, err
 	}
-	_, err = d.stop()
-	return took, s, err
+	return took, d.stop()
 }
 
 // writeRecords writes n records through bufio with one fsync at the end.

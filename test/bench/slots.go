@@ -55,7 +55,7 @@ func paced(ctx context.Context, b *bench) error {
 	if _, err := d.await(ctx, "drop ended", singles+1); err != nil {
 		return err
 	}
-	if _, err := d.stop(); err != nil {
+	if err := d.stop(); err != nil {
 		return err
 	}
 	late, err := readLateness(lines)

@@ -259,7 +259,7 @@ func (d *duo) watch(ctx context.Context) *watcher {
 		look(d.copied, &w.copies, func(r replication) {
 			w.copies[len(w.copies)-1].at = time.Now() // the copy had it then
 			w.f.said = max(w.f.said, r.Lag)
-			w.f.copyPeak = max(w.f.copyPeak, d.second.memory("RssAnon"))
+			w.f.copyPeak = max(w.f.copyPeak, d.second.memory())
 			w.f.copyDisk = max(w.f.copyDisk, diskOf(filepath.Join(d.copied.dir, "var")))
 			w.f.natsDisk = max(w.f.natsDisk, diskOf(filepath.Join(d.main.dir, "nats")))
 		})

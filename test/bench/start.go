@@ -34,7 +34,7 @@ func start(ctx context.Context, b *bench) error {
 	if _, err := d.await(ctx, "drop accepted", sendings); err != nil {
 		return err
 	}
-	if _, err := d.stop(); err != nil {
+	if err := d.stop(); err != nil {
 		return err
 	}
 	begin := time.Now()
@@ -55,8 +55,8 @@ func start(ctx context.Context, b *bench) error {
 	}
 	took := ready.Time.Sub(d.started)
 	time.Sleep(3 * time.Second) // the first scan of the inbox is over
-	idle := d.memory("RssAnon")
-	if _, err := d.stop(); err != nil {
+	idle := d.memory()
+	if err := d.stop(); err != nil {
 		return err
 	}
 	more := took - bare
@@ -100,7 +100,7 @@ func smallDrops(ctx context.Context, b *bench) error {
 			fmt.Fprintf(os.Stderr, "%d drops, the last %d in %s\n", done, group, round(took[len(took)-1]))
 		}
 	}
-	if _, err := d.stop(); err != nil {
+	if err := d.stop(); err != nil {
 		return err
 	}
 	// Medians of several groups at each end, so that one busy moment doesn't decide.

@@ -79,7 +79,7 @@ func (b *bench) upload(ctx context.Context, size int) (took time.Duration, peak 
 		return 0, 0, err
 	}
 	took = time.Since(begin)
-	_, err = d.stop()
+	err = d.stop()
 	return took, d.peak, err
 }
 

@@ -199,7 +199,7 @@ func (b *bench) measure(ctx context.Context, s *setup, n int) (time.Duration, ti
 	if err != nil {
 		return 0, 0, err
 	}
-	if _, err := d.stop(); err != nil {
+	if err := d.stop(); err != nil {
 		return 0, 0, err
 	}
 	return took, cpu, os.RemoveAll(s.dir)

@@ -2,6 +2,7 @@ package crash
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -59,9 +60,5 @@ func (r *receiver) delivered(t *testing.T) map[string]int {
 	if len(r.confused) > 0 {
 		t.Errorf("%d keys came with another contact or Idempotency-Key, the first: %s", len(r.confused), r.confused[0])
 	}
-	all := make(map[string]int, len(r.times))
-	for k, n := range r.times {
-		all[k] = n
-	}
-	return all
+	return maps.Clone(r.times)
 }

@@ -37,10 +37,7 @@ func generate() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read metadata: %w", err)
 	}
-	codes, err := callingCodes(metadata.GetMetadata())
-	if err != nil {
-		return nil, err
-	}
+	codes := callingCodes(metadata.GetMetadata())
 	table := newTable()
 	for _, c := range codes {
 		if err := table.add(c); err != nil {

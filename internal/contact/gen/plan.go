@@ -26,7 +26,7 @@ type callingCode struct {
 }
 
 // callingCodes groups the regions by calling code, in ascending order of the code's digits.
-func callingCodes(all []*phonenumbers.PhoneMetadata) ([]*callingCode, error) {
+func callingCodes(all []*phonenumbers.PhoneMetadata) []*callingCode {
 	byDigits := map[string]*callingCode{}
 	for _, m := range all {
 		digits := strconv.Itoa(int(m.GetCountryCode()))
@@ -54,7 +54,7 @@ func callingCodes(all []*phonenumbers.PhoneMetadata) ([]*callingCode, error) {
 			return 1
 		})
 	}
-	return codes, nil
+	return codes
 }
 
 // kinds returns the kinds of numbers that make a number valid, as phonenumbers.IsValidNumber has them.

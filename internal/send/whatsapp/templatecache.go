@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -139,9 +140,7 @@ func (c *templateCache) change(name, language, status string) {
 	before := c.unusable.Load()
 	after := map[string]string{}
 	if before != nil {
-		for id, s := range *before {
-			after[id] = s
-		}
+		maps.Copy(after, *before)
 	}
 	if delete(after, templateID(name, language)); status != statusApproved {
 		after[templateID(name, language)] = status

@@ -17,6 +17,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -118,11 +119,7 @@ func (s *Server) Count() int {
 func (s *Server) Accepted() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := make(map[string]int, len(s.accepted))
-	for k, n := range s.accepted {
-		out[k] = n
-	}
-	return out
+	return maps.Clone(s.accepted)
 }
 
 // Faults returns the faults of requests, one text each.

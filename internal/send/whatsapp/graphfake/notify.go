@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"strconv"
 	"time"
 )
@@ -80,9 +81,7 @@ func Replies(phoneNumberID string, replies ...Reply) []byte {
 		if r.UserID != "" {
 			one["from_user_id"] = r.UserID
 		}
-		for key, value := range r.Members {
-			one[key] = value
-		}
+		maps.Copy(one, r.Members)
 		list = append(list, one)
 	}
 	return envelope("messages", phoneNumberID, "messages", list)
