@@ -1,6 +1,8 @@
 package whatsapp
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -40,39 +42,26 @@ func (p *contactLimiter) allow(contact []byte, now time.Time, first bool) (wait 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.contacts[string(contact)]
-	free := c.blocked
-	if at := c.debtUntil.Add(-(contactBurst - 1) * contactInterval); at.After(free) {
-		free = at
-	}
-	waits := free.After(now)
-	if !waits && !(first && c.nextTurn.After(now)) {
-		if c.debtUntil.Before(now) {
-			c.debtUntil = now
-		}
-		c.debtUntil = c.debtUntil.Add(contactInterval)
+	free := latest(c.blocked, c.debtUntil.Add(-(contactBurst-1)*contactInterval))
+	if !free.After(now) && !(first && c.nextTurn.After(now)) {
+		c.debtUntil = latest(c.debtUntil, now).Add(contactInterval)
 		p.put(contact, c, now)
 		return 0
 	}
-	turn := c.nextTurn.Add(contactInterval)
-	if turn.Before(free) {
-		turn = free
-	}
-	if turn.Before(now) {
-		turn = now
-	}
-	c.nextTurn = turn
+	c.nextTurn = latest(c.nextTurn.Add(contactInterval), free, now)
 	p.put(contact, c, now)
-	return max(turn.Sub(now), time.Millisecond)
+	return max(c.nextTurn.Sub(now), time.Millisecond)
 }
+
+// latest returns the latest of several instants.
+func latest(all ...time.Time) time.Time { return slices.MaxFunc(all, time.Time.Compare) }
 
 // block records that Meta accepts no message to contact for wait.
 func (p *contactLimiter) block(contact []byte, now time.Time, wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.contacts[string(contact)]
-	if until := now.Add(wait); until.After(c.blocked) {
-		c.blocked = until
-	}
+	c.blocked = latest(c.blocked, now.Add(wait))
 	p.put(contact, c, now)
 }
 
@@ -83,11 +72,9 @@ func (p *contactLimiter) put(contact []byte, c contactState, now time.Time) {
 			return
 		}
 		p.swept = now
-		for k, one := range p.contacts {
-			if !one.debtUntil.After(now) && !one.nextTurn.After(now) && !one.blocked.After(now) {
-				delete(p.contacts, k)
-			}
-		}
+		maps.DeleteFunc(p.contacts, func(_ string, one contactState) bool {
+			return !latest(one.debtUntil, one.nextTurn, one.blocked).After(now)
+		})
 		p.sweepAt = min(max(2*len(p.contacts), 1024), maxContacts)
 		if len(p.contacts) >= maxContacts {
 			return

@@ -57,9 +57,14 @@ func (c *Channel) Answered(m *send.Message, res *send.Result) {
 	}
 	var buf [maxDigits]byte
 	if a, _, ok := c.address(buf[:0], m); ok {
-		if err := c.refused.add(a.to.text, a.template, time.Now()); err != nil {
-			res.Detail += clip("; this can't be stored and is forgotten at the next restart: "+err.Error(), maxQuoteLen)
-		}
+		c.noteRefused(a.to.text, a.template, res)
+	}
+}
+
+// noteRefused keeps that a contact doesn't get a template for a day. What can't be stored is said in res.
+func (c *Channel) noteRefused(contact, template []byte, res *send.Result) {
+	if err := c.refused.add(contact, template, time.Now()); err != nil {
+		res.Detail += clip("; this can't be stored and is forgotten at the next restart: "+err.Error(), maxQuoteLen)
 	}
 }
 
@@ -157,9 +162,7 @@ func (c *Channel) post(ctx context.Context, m *send.Message, to recipient, templ
 	case throttleContact:
 		c.contacts.block(to.text, time.Now(), v.RetryAfter)
 	case refusedToday:
-		if err := c.refused.add(to.text, template, time.Now()); err != nil {
-			v.Detail += clip("; this can't be stored and is forgotten at the next restart: "+err.Error(), maxQuoteLen)
-		}
+		c.noteRefused(to.text, template, &v.Result)
 	}
 	return v.Result
 }

@@ -1,9 +1,11 @@
 package whatsapp
 
 import (
-	"campaignd/internal/config"
+	"maps"
 	"sync"
 	"time"
+
+	"campaignd/internal/config"
 )
 
 // refusedFor is the time after 131049 in which a contact isn't sent that template again.
@@ -41,11 +43,7 @@ func (r *refusals) remember(contact, template []byte, now time.Time) {
 	defer r.mu.Unlock()
 	if len(r.until) >= maxContacts && now.Sub(r.swept) >= sweepInterval {
 		r.swept = now
-		for k, until := range r.until {
-			if !until.After(now) {
-				delete(r.until, k)
-			}
-		}
+		maps.DeleteFunc(r.until, func(_ string, until time.Time) bool { return !until.After(now) })
 	}
 	if len(r.until) < maxContacts {
 		r.until[refusalKey(contact, template)] = now.Add(refusedFor)
