@@ -8,6 +8,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
+	"campaignd/internal/display"
 )
 
 func newConfigCmd(env *environment) *cobra.Command {
@@ -55,7 +56,7 @@ Without FILE it checks the file that "run" would read. Exit status 2: it found e
 			case problems.Count > 0 && env.json:
 				return exitError{code: exitUsage}
 			case problems.Count > 0:
-				return usage("%s: %s", path, errorCount(problems))
+				return usage("%s: %s", path, display.Amount(problems.Count, "error"))
 			case env.json:
 				return nil
 			}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"campaignd/internal/config"
+	"campaignd/internal/display"
 )
 
 func newPartnerCmd(env *environment) *cobra.Command {
@@ -107,7 +108,7 @@ func (p *partner) checkKnown(env *environment, path string) error {
 	}
 	cfg, problems := config.Load(path, env.drivers)
 	if problems.Count > 0 {
-		return usage("%s: %s; fix that first", path, errorCount(problems))
+		return usage("%s: %s; fix that first", path, display.Amount(problems.Count, "error"))
 	}
 	if cfg.Application(p.application) == nil {
 		return usage("%s: --application: %w", path, unknownApplication(cfg, p.application))
@@ -193,7 +194,7 @@ func (p *partner) make(cmd *cobra.Command, env *environment, path string) error 
 	}
 	cfg, problems := config.Parse(path, text, env.drivers)
 	if problems.Count > 0 {
-		return usage("%s: %s; fix that first", path, errorCount(problems))
+		return usage("%s: %s; fix that first", path, display.Amount(problems.Count, "error"))
 	}
 	known := false
 	for _, in := range cfg.Inboxes {

@@ -35,16 +35,12 @@ that this machine's store isn't the newest.`,
 		Example: "  campaignd run --config /etc/campaignd/campaignd.toml",
 		Args:    given(0, 0, "it takes no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			path, err := config.Find(env.configFlag, env.getenv)
-			if err != nil {
-				return exitError{exitUsage, err}
-			}
-			cfg, err := env.loadConfigFrom(path)
+			cfg, err := env.loadOwnConfig()
 			if err != nil {
 				return err
 			}
 			if len(cfg.Inboxes) == 0 {
-				return exitError{exitUsage, fmt.Errorf("%s has no inbox: the daemon needs one; a machine without inboxes can be a worker", path)}
+				return exitError{exitUsage, fmt.Errorf("%s has no inbox: the daemon needs one; a machine without inboxes can be a worker", cfg.File)}
 			}
 			return runDaemon(cmd.Context(), env, cfg, standby)
 		},

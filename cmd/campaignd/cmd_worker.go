@@ -26,11 +26,7 @@ stop_timeout and gives the rest back. SIGHUP reads the configuration again.`,
 		Example: "  campaignd worker --config /etc/campaignd/campaignd.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			path, err := config.Find(env.configFlag, env.getenv)
-			if err != nil {
-				return exitError{exitUsage, err}
-			}
-			cfg, err := env.loadConfigFrom(path)
+			cfg, err := env.loadOwnConfig()
 			if err != nil {
 				return err
 			}

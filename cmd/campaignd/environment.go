@@ -11,7 +11,6 @@ import (
 	"golang.org/x/term"
 
 	"campaignd/internal/api"
-	"campaignd/internal/campaign"
 	"campaignd/internal/check"
 	"campaignd/internal/config"
 	"campaignd/internal/control"
@@ -122,6 +121,15 @@ func (env *environment) loadConfig() (*config.Config, error) {
 	return env.loadConfigFrom(path)
 }
 
+// loadOwnConfig is loadConfig for a process that doesn't take the configuration of a running daemon.
+func (env *environment) loadOwnConfig() (*config.Config, error) {
+	path, err := config.Find(env.configFlag, env.getenv)
+	if err != nil {
+		return nil, exitError{exitUsage, err}
+	}
+	return env.loadConfigFrom(path)
+}
+
 // loadConfigFrom is loadConfig for the file at path.
 func (env *environment) loadConfigFrom(path string) (*config.Config, error) {
 	cfg, problems := config.Load(path, env.drivers)
@@ -129,17 +137,9 @@ func (env *environment) loadConfigFrom(path string) (*config.Config, error) {
 		for _, p := range problems.List {
 			fmt.Fprintln(env.errw, printable(p.String()))
 		}
-		return nil, exitError{exitUsage, fmt.Errorf("%s: %s", path, errorCount(problems))}
+		return nil, exitError{exitUsage, fmt.Errorf("%s: %s", path, display.Amount(problems.Count, "error"))}
 	}
 	return cfg, nil
-}
-
-// errorCount formats the number of problems.
-func errorCount(p campaign.Problems) string {
-	if p.Count == 1 {
-		return "1 error"
-	}
-	return fmt.Sprintf("%d errors", p.Count)
 }
 
 // checker returns what checks drops by the configuration. Its channels send nothing.
