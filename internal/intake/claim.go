@@ -12,6 +12,7 @@ import (
 	"campaignd/internal/failpoint"
 	"campaignd/internal/folders"
 	"campaignd/internal/safeio"
+	"campaignd/internal/store"
 	"campaignd/internal/watch"
 )
 

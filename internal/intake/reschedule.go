@@ -77,7 +77,7 @@ func isNoRoom(err error) bool {
 }
 
 // placeable returns why there is no room for a sending in the slots, or "" if there is room now.
-func placeable(st *store.Store, s *campaign.Sending, o *check.Schedule) string {
+func placeable(st Store, s *campaign.Sending, o *check.Schedule) string {
 	_, reason, err := o.Place(st.Reservations(s.ApplicationID, o.Grid.Slot))
 	if err != nil {
 		return ""
