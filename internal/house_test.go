@@ -53,7 +53,7 @@ var may = map[string][]string{
 	"send/whatsapp/graphfake": {},
 	"send/sendtest":           {"campaign", "send"},
 	"relay":                   {"campaign", "codec", "failpoint", "send", "store"},
-	"watch":                   {"calendar", "campaign", "safeio"},
+	"watch":                   {"calendar", "campaign", "display", "safeio"},
 	"picture":                 {"display", "plan"},
 	"notify":                  {"campaign", "store"},
 	"preview":                 {"campaign"},
@@ -73,7 +73,7 @@ var may = map[string][]string{
 	"webhooks":          {"campaign", "config", "receipts", "store"},
 	"service": {"api", "calendar", "campaign", "check", "config", "contact", "control", "display", "failpoint", "filing", "folders", "intake", "keylock", "media", "optouts", "plan", "plan/document", "report", "safeio", "send",
 		"source", "store", "watch"},
-	"daemon": {"api", "campaign", "check", "config", "control", "control/dashboard", "failpoint", "filing", "folders", "intake", "media", "notify", "partnerpage", "plan", "rarelog", "receipts", "relay", "send", "service", "store", "watch", "webhooks"},
+	"daemon": {"api", "campaign", "check", "config", "control", "control/dashboard", "display", "failpoint", "filing", "folders", "intake", "media", "notify", "partnerpage", "plan", "rarelog", "receipts", "relay", "send", "service", "store", "watch", "webhooks"},
 }
 
 // driverMay lists the rooms that a driver may import. A driver is a room send/<name> that send/drivers imports.

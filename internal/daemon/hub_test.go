@@ -219,7 +219,7 @@ func TestWorkersSendWhatTheHubHandsOut(t *testing.T) {
 			c.until("it waits for a worker", func() bool {
 				s, _ := c.sending()
 				w, waits := c.send.Wait(s.ID)
-				return waits && w.Reason == "channel push waits for a worker"
+				return waits && w.Reason == "channel push: no worker that sends it is running"
 			})
 			c.worker(16)
 			c.worker(16)
@@ -274,7 +274,7 @@ func TestServerThatLosesEverythingStopsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.until("it says so", func() bool {
-		return strings.HasPrefix(c.send.Channels()[0].Reason, "hand-out waits: no NATS server answers")
+		return strings.HasPrefix(c.send.Channels()[0].Reason, "no NATS server answers")
 	})
 	c.startServer(port)
 	c.until("all is sent", func() bool { s, _ := c.sending(); return s.State == campaign.StateCompleted })
@@ -346,9 +346,9 @@ func TestAnIdleChannelShowsItsWorkersAsTheyAre(t *testing.T) {
 	t.Parallel()
 	c := newTestCluster(t, "retry", "")
 	state := func() send.ChannelStatus { return c.send.Channels()[0] }
-	c.until("it waits for a worker", func() bool { return state().Reason == "waits for a worker" && state().WaitsForWorkers })
+	c.until("it waits for a worker", func() bool { return state().Reason == "no worker that sends it is running" && state().WaitsForWorkers })
 	stop := c.worker(16)
 	c.until("it is ok", func() bool { return state().State == send.ChannelOK && state().Places == 16 })
 	stop()
-	c.until("it waits for a worker again", func() bool { return state().Reason == "waits for a worker" })
+	c.until("it waits for a worker again", func() bool { return state().Reason == "no worker that sends it is running" })
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"campaignd/internal/api"
+	"campaignd/internal/display"
 	"campaignd/internal/relay"
 	"campaignd/internal/store"
 )
@@ -24,7 +25,7 @@ func (p *place) takeLead(ctx, leading context.Context) (*store.Store, error) {
 	err := p.lead.Take(ctx, func(h relay.Holder, renewals int) error {
 		p.setProblem(waitsFor(toLead, h))
 		if renewals > 1 {
-			return fmt.Errorf("%w: the hub of cluster %q runs on %s since %s; start this one with --standby", ErrRefused, p.o.Config.NATS.Name, h.Host, h.Since.Format(time.RFC3339))
+			return fmt.Errorf("%w: the hub of cluster %q has been running on %s since %s; start this one with --standby", ErrRefused, p.o.Config.NATS.Name, h.Host, display.UTC(h.Since))
 		}
 		return nil
 	})

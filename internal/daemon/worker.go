@@ -180,7 +180,7 @@ func (w *worker) waitForReload(ctx context.Context, old *config.Config) (*config
 		var channels []relay.WorkerDriver
 		err := error(nil)
 		if problems.Count > 0 {
-			err = fmt.Errorf("%d errors, the first: %s", problems.Count, problems.List[0].String())
+			err = fmt.Errorf("%s, the first: %s", display.Amount(problems.Count, "error"), problems.List[0].String())
 		} else if channels, err = w.openChannels(next); err == nil {
 			if next.NATS == nil || !slices.Equal(next.NATS.Servers, old.NATS.Servers) || next.NATS.Name != old.NATS.Name || next.NATS.CredentialsFile != old.NATS.CredentialsFile || next.Listen != old.Listen {
 				w.opts.Log.Warn("reload: nats and listen take effect at the next start")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Number formats a whole number with commas between thousands, as in "2,000".
@@ -37,6 +38,10 @@ func Bytes(n int64) string {
 	}
 	return fmt.Sprintf("%.1f %ciB", v, units[0])
 }
+
+// UTC formats an instant within a sentence that people of any time zone may read: "2026-11-29 15:04:05 UTC". A value
+// for a file or an option is ISO 8601 instead, so that it can be copied.
+func UTC(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 // Numbers lists numbers: "1, 2".
 func Numbers(list []int64) string {

@@ -27,7 +27,7 @@ func (in *Intake) BadName(inbox string, f watch.File, why string) {
 			return nil
 		}
 		if err != nil && immovable(err) {
-			in.waits.set(d, "its name can't be used and it can't be moved to failed/: remove it from the inbox", in.now().Add(immovableRetry))
+			in.waits.set(d, "its name can't be used and it can't be moved to failed/: remove it from the inbox", in.now().Add(immovableRetry), endsByHand)
 			return nil
 		}
 		if err != nil {

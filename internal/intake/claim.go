@@ -48,7 +48,7 @@ func (c *claimer) claim(d watch.Drop, no *refusal) (*campaign.Sending, error) {
 	}
 	if err != nil {
 		// Wait: one record for every scan would fill the store.
-		c.waits.set(d, "its folder can't be made: "+err.Error(), c.now().Add(time.Minute))
+		c.waits.set(d, "its folder can't be made: "+err.Error(), c.now().Add(time.Minute), endsWithCause)
 		return nil, errors.Join(err, c.orRetry(s.ID, c.release(s, err)))
 	}
 	switch err := c.moveFiles(s); {
@@ -191,8 +191,8 @@ func (c *claimer) noteImmovable(s *campaign.Sending, stuck []campaign.FileID) {
 		problems.AddCode("file-immovable", f.Name, 0, 0, "", "could not be moved and is still in the inbox: remove it there")
 	}
 	s.Problems, s.ProblemCount = problems.List, problems.Count
-	c.drops.setWait(wait{inbox: s.Inbox, name: s.Name, files: stuck, since: c.now(), until: c.now().Add(immovableRetry),
-		reason: "it was refused and can't be moved to failed/: remove it from the inbox"})
+	c.drops.setWait(wait{inbox: s.Inbox, name: s.Name, files: stuck, since: c.now(), until: c.now().Add(immovableRetry), end: endsByHand,
+		reason: "the drop was refused, and its files can't be moved to failed/: remove them from the inbox"})
 }
 
 // sameFile compares what a rename keeps (it changes the ctime).

@@ -274,12 +274,17 @@ func controlPlace(c watch.Control, folder string, now time.Time) string {
 // failControl moves a control file to failed/ with a report. The reason for refusing a list of
 // opt-outs may quote the list, so it isn't logged.
 func (cs *controls) failControl(c watch.Control, reason string) error {
-	answer := fmt.Sprintf("%s was not obeyed: %s.", c.File.Name, reason)
 	if c.Action == watch.ActionSuppress {
-		answer = optouts.Refusal(c.File.Name, reason)
+		return cs.fail(c, optouts.Refusal(c.File.Name, reason))
+	}
+	cs.log.Info("control file refused", "inbox", c.Inbox, "file", c.File.Name, "reason", reason)
+	return cs.fail(c, fmt.Sprintf("%s was not obeyed: %s.", c.File.Name, reason))
+}
+
+// fail moves a control file to failed/ with a report.
+func (cs *controls) fail(c watch.Control, answer string) error {
+	if c.Action == watch.ActionSuppress {
 		cs.log.Info("list of opt-outs refused", "inbox", c.Inbox, "file", c.File.Name)
-	} else {
-		cs.log.Info("control file refused", "inbox", c.Inbox, "file", c.File.Name, "reason", reason)
 	}
 	if err := cs.inboxes.Ensure(c.Inbox); err != nil {
 		return err

@@ -24,6 +24,7 @@ type examination struct {
 	info   *csvfile.Info // nil for a CSV that is too large to be read
 	reason string        // why it waits
 	until  time.Time     // next examination; zero if only a change of its files causes one
+	end    waitEnd       // of the wait
 }
 
 // examine opens the files of a ready drop and finds out whether the CSV is complete
@@ -62,7 +63,7 @@ func (in *Intake) examineParts(ctx context.Context, c *check.Checker, p *check.P
 			return examination{}, err
 		}
 		if wait && !expired {
-			return examination{reason: reason}, nil
+			return examination{reason: reason, end: endsInFailed}, nil
 		}
 		return examination{}, nil // rejected
 	}
@@ -78,19 +79,19 @@ func (in *Intake) examineParts(ctx context.Context, c *check.Checker, p *check.P
 	if !expired {
 		reason, err := c.ProofMismatch(ctx, p, inbox, info, sidecar)
 		if reason != "" || err != nil {
-			return examination{reason: reason}, err
+			return examination{reason: reason, end: endsInFailed}, err
 		}
 	}
 	// What was packed has an end of its own.
 	if quiet := d.QuietSince.Add(inbox.UnterminatedWait); in.now().Before(quiet) && !p.IsPacked() && !info.Foreign() {
 		if info.Bytes == 0 {
-			return examination{reason: "the CSV is empty: its upload may just have begun", until: quiet}, nil
+			return examination{reason: "the CSV is empty: its upload may just have begun", until: quiet, end: endsInCheck}, nil
 		}
 		if info.NUL >= 0 {
-			return examination{reason: "the CSV holds NUL bytes: part of it may still be on its way", until: quiet}, nil
+			return examination{reason: "the CSV holds NUL bytes: part of it may still be on its way", until: quiet, end: endsInCheck}, nil
 		}
 		if info.Unterminated && !check.HasFullProof(sidecar) {
-			return examination{reason: "the last line of the CSV has no line end: the upload may have been cut off", until: quiet}, nil
+			return examination{reason: "the last line of the CSV has no line end: the upload may have been cut off", until: quiet, end: endsInCheck}, nil
 		}
 	}
 	return examination{info: info}, nil

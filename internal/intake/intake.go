@@ -219,7 +219,7 @@ func (in *Intake) Ready(d watch.Drop) {
 	in.queue.put(d.Inbox, d.Name, weight(d.CSV.Name, d.CSV.ID.Size), func(ctx context.Context) error {
 		if err := in.takeDrop(ctx, d); err != nil {
 			if !in.waits.still(d) { // otherwise the failed step has set a wait of its own
-				in.waits.note(d, err.Error(), in.now())
+				in.waits.note(d, "it can't be taken in now, and is tried again: "+err.Error(), in.now(), endsWithCause)
 			}
 			return fmt.Errorf("drop %q: %w", d.Name, err)
 		}
@@ -266,7 +266,7 @@ func (in *Intake) takeDrop(ctx context.Context, d watch.Drop) error {
 		return err
 	}
 	if found.reason != "" {
-		in.waits.set(d, found.reason, found.until)
+		in.waits.set(d, found.reason, found.until, found.end)
 		return nil
 	}
 	defer found.parts.Close()

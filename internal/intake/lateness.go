@@ -15,9 +15,9 @@ import (
 // within the sending windows.
 func latenessWarning(app *config.Application, s *campaign.Sending, t time.Time) (campaign.Problem, bool) {
 	warn := func(format string, args ...any) (campaign.Problem, bool) {
-		return campaign.Problem{File: s.Name + ".csv", Message: fmt.Sprintf(format, args...) +
-			fmt.Sprintf("; what isn't sent within %s of its time expires (max_lateness)", calendar.FormatLength(app.MaxLateness))}, true
+		return campaign.Problem{File: s.Name + ".csv", Message: fmt.Sprintf(format, args...)}, true
 	}
+	longest := app.MaxLateness + campaign.MaxBlocked
 	rate, contacts := 0.0, 0
 	for _, name := range s.Channels {
 		c := app.Channels[name]
@@ -32,16 +32,19 @@ func latenessWarning(app *config.Application, s *campaign.Sending, t time.Time) 
 	if rate > 0 {
 		seconds := float64(s.Planned) / rate
 		if needed = time.Duration(seconds) * time.Second; needed > app.MaxLateness {
-			return warn("%s take %s at %g a second", display.Amount(s.Planned, "message"), needed, rate)
+			return warn("%s take %s at %g a second; what isn't sent within %s of its time expires (max_lateness)",
+				display.Amount(s.Planned, "message"), calendar.FormatLength(needed), rate, calendar.FormatLength(app.MaxLateness))
 		}
 	}
 	if contacts > 0 {
 		if days := (int64(s.Rows.Accepted) - 1) / int64(contacts); days > int64(campaign.MaxBlocked/(24*time.Hour)) {
-			return warn("daily_contacts = %d lets %s go within %d days, more than the 7 that don't count", contacts, display.Amount(s.Rows.Accepted, "recipient"), days)
+			return warn("daily_contacts = %d spreads %s over %s; what isn't sent within %s of its time expires (max_lateness and at most 7 days of waiting)",
+				contacts, display.Amount(s.Rows.Accepted, "recipient"), display.Amount(days+1, "day"), calendar.FormatLength(longest))
 		}
 	}
-	if _, enough := app.Windows.OpenFor(t, needed, t.Add(app.MaxLateness+campaign.MaxBlocked)); !enough {
-		return warn("the sending windows aren't open for the %s that it takes within %s after its time", needed, app.MaxLateness+campaign.MaxBlocked)
+	if _, enough := app.Windows.OpenFor(t, needed, t.Add(longest)); !enough {
+		return warn("sending takes %s, and within %s of its time the sending windows are open for less; what isn't sent by then expires (max_lateness and at most 7 days of waiting)",
+			calendar.FormatLength(needed), calendar.FormatLength(longest))
 	}
 	return campaign.Problem{}, false
 }

@@ -141,7 +141,8 @@ func (k *noteKeeper) contentNotes(path string) []watch.Note {
 	}
 	for _, c := range controls {
 		if now.Sub(c.FirstSeen) >= inbox.NoteAfter {
-			text := fmt.Sprintf("campaignd reads %s as the command %q. It is obeyed as soon as the drop %q is accepted.", c.File.Name, c.Action, c.Name)
+			text := fmt.Sprintf("campaignd reads %s as the command %q. It is obeyed as soon as the drop %q is accepted; without such a drop it goes to failed/ at %s.",
+				c.File.Name, c.Action, c.Name, display.UTC(c.FirstSeen.Add(inbox.PairTimeout)))
 			notes = append(notes, watch.Note{Name: c.File.Name, Reason: text, Text: text})
 		}
 	}
@@ -155,7 +156,12 @@ func (w wait) note(zone *time.Location) string {
 		return fmt.Sprintf("campaignd reads %s as a list of opt-outs. It waits until %s and then goes to failed/: %s.", w.name, watch.Until(w.expires, zone), w.reason)
 	}
 	until := ""
-	if !w.expires.IsZero() {
+	switch {
+	case w.end == endsByHand:
+		return fmt.Sprintf("campaignd can't take %q out of the inbox: %s.", w.name, w.reason)
+	case w.end == endsInCheck:
+		until = fmt.Sprintf(" until %s and is then checked as it is", watch.Until(w.expires, zone))
+	case !w.expires.IsZero():
 		until = fmt.Sprintf(" until %s and then goes to failed/", watch.Until(w.expires, zone))
 	}
 	return fmt.Sprintf("campaignd has all files of the drop %q. It waits%s: %s.", w.name, until, w.reason)

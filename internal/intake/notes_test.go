@@ -79,7 +79,7 @@ func TestDropThatWaitsForItsProofIsNoted(t *testing.T) {
 	}
 	h.clock = h.clock.Add(time.Minute)
 	h.scanned()
-	wantParts(t, h.note("spring"), `campaignd has all files of the drop "spring". It waits until 2026-03-02 10:00 UTC and then goes to failed/: the CSV has 2 data rows`)
+	wantParts(t, h.note("spring"), `campaignd has all files of the drop "spring". It waits until 2026-03-02 10:00:00 UTC and then goes to failed/: the CSV has 2 data rows`)
 	h.write(filepath.Join(h.inbox, "spring.csv"), goodCSV+"34666555777,Eve\n")
 	h.in.Ready(h.watchedDrop("spring"))
 	h.work()

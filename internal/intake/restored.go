@@ -12,6 +12,7 @@ import (
 
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
+	"campaignd/internal/display"
 	"campaignd/internal/folders"
 	"campaignd/internal/rarelog"
 	"campaignd/internal/report"
@@ -193,7 +194,8 @@ func (s openSending) folderAhead() (string, error) {
 	if err != nil || shown <= sent {
 		return "", err
 	}
-	return fmt.Sprintf("from an older copy: it knows of %d sent messages of %s, whose status.json says %d", sent, s.ID, shown), nil
+	return fmt.Sprintf("from an older copy: it counts %s of %s as sent, and status.json in the folder counts %s",
+		display.Amount(sent, "message"), s.ID, display.Number(shown)), nil
 }
 
 // maxStatusRead limits the bytes read of a status.json. The counts come before the slices.

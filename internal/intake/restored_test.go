@@ -48,7 +48,7 @@ func TestFoldersAhead(t *testing.T) {
 		since func(h *harness, s *campaign.Sending)
 		says  string
 	}{
-		"more is sent by status.json": {says: "whose status.json says 1", since: func(h *harness, s *campaign.Sending) {
+		"more is sent by status.json": {says: "status.json in the folder counts 1", since: func(h *harness, s *campaign.Sending) {
 			for _, o := range []campaign.Outcome{campaign.InFlight, campaign.Sent} {
 				e := campaign.Entry{Sending: s.ID, Row: 0, Message: 1, Outcome: o, Attempts: 1, At: h.clock}
 				if err := h.store.Commit(h.t.Context(), []campaign.Entry{e}); err != nil {

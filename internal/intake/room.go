@@ -33,9 +33,13 @@ func (t *dropTable) full(inbox *config.Inbox, one load) string {
 	sum := t.inboxes[filepath.Clean(inbox.Path)]
 	switch {
 	case inbox.MaxDrops > 0 && one.drops > 0 && sum.drops >= inbox.MaxDrops:
-		return fmt.Sprintf("%s drops of this inbox are unfinished, and max_drops is %d", display.Number(sum.drops), inbox.MaxDrops)
+		are := "are"
+		if sum.drops == 1 {
+			are = "is"
+		}
+		return fmt.Sprintf("%s of this inbox %s unfinished, and max_drops is %d", display.Amount(sum.drops, "drop"), are, inbox.MaxDrops)
 	case inbox.MaxPendingBytes > 0 && one.bytes > inbox.MaxPendingBytes-sum.bytes:
-		return fmt.Sprintf("the unfinished drops of this inbox have %s, this one has %s, and max_pending_bytes is %s",
+		return fmt.Sprintf("the unfinished drops of this inbox have %s, and with %s more they would have more than max_pending_bytes (%s)",
 			display.Amount(sum.bytes, "byte"), display.Number(one.bytes), display.Number(inbox.MaxPendingBytes))
 	}
 	return ""

@@ -40,7 +40,7 @@ func (cs *controls) suppress(ctx context.Context, c watch.Control) error {
 		return cs.failControl(c, refused)
 	}
 	waits := wait{inbox: c.Inbox, name: c.File.Name, list: true, files: []campaign.FileID{{Name: c.File.Name}},
-		since: cs.now(), quiet: c.FirstSeen, expires: c.FirstSeen.Add(inbox.PairTimeout)}
+		since: cs.now(), quiet: c.FirstSeen, end: endsInFailed, expires: c.FirstSeen.Add(inbox.PairTimeout)}
 	room, full := cs.drops.reserve(inbox, load{bytes: info.Size()})
 	if full != "" {
 		if cs.now().Sub(c.FirstSeen) > inbox.PairTimeout {
@@ -57,8 +57,7 @@ func (cs *controls) suppress(ctx context.Context, c watch.Control) error {
 	defer room.leave()
 	done, err := list.Import(ctx, cs.store, f)
 	if errors.Is(err, store.ErrTooManyOptOuts) {
-		return cs.failControl(c, fmt.Sprintf("not all of the list was taken in (%s were): %v; ask the operator to raise max_opt_outs, then upload the list again",
-			display.Amount(done.Added, "new opt-out"), store.ErrTooManyOptOuts))
+		return cs.fail(c, tooManyOptOuts(c.File.Name, done.Added))
 	}
 	if err != nil {
 		return err
@@ -80,4 +79,14 @@ func (cs *controls) suppress(ctx context.Context, c watch.Control) error {
 		return err
 	}
 	return moveFree(filepath.Join(c.Inbox, c.File.Name), place)
+}
+
+// tooManyOptOuts returns the report on a list that exceeds max_opt_outs. A long list is added in groups, so a part
+// of it may be in force.
+func tooManyOptOuts(file string, added int) string {
+	reason := fmt.Sprintf("%v; ask the operator to raise max_opt_outs, then upload the list again", store.ErrTooManyOptOuts)
+	if added == 0 {
+		return optouts.Refusal(file, reason)
+	}
+	return fmt.Sprintf("%s was taken in only in part, with %s: %s.", file, display.Amount(added, "new opt-out"), reason)
 }

@@ -26,8 +26,19 @@ type wait struct {
 	since       time.Time
 	until       time.Time // time of the next examination; zero if only a change causes one
 	quiet       time.Time // since when its files are unchanged
+	end         waitEnd   // if its files stay as they are
 	expires     time.Time // end of the wait; zero: not known
 }
+
+// waitEnd says how a wait ends if the files stay as they are.
+type waitEnd uint8
+
+const (
+	endsWithCause waitEnd = iota // once its cause is gone, whenever that is
+	endsInFailed                 // at pair_timeout
+	endsInCheck                  // at its next examination the drop is checked as it is
+	endsByHand                   // campaignd has done what it can, and a person must remove the files
+)
 
 func (w wait) key() dropName {
 	if w.list {
@@ -81,18 +92,21 @@ func (ws *waits) of(inbox string) []watch.Wait {
 	return list
 }
 
-// set records why a drop waits and until when at most, and logs a new reason.
-func (ws *waits) set(d watch.Drop, reason string, until time.Time) {
-	if ws.note(d, reason, until) {
+// set records why a drop waits, when it is examined again and how its wait ends, and logs a new reason.
+func (ws *waits) set(d watch.Drop, reason string, until time.Time, end waitEnd) {
+	if ws.note(d, reason, until, end) {
 		ws.log.Info("drop waits", "inbox", d.Inbox, "drop", d.Name, "reason", reason)
 	}
 }
 
 // note records why a drop waits and reports whether the reason is new.
-func (ws *waits) note(d watch.Drop, reason string, until time.Time) bool {
+func (ws *waits) note(d watch.Drop, reason string, until time.Time, end waitEnd) bool {
 	now := ws.now()
-	w := wait{inbox: d.Inbox, name: d.Name, files: fileIDs(d), reason: reason, since: now, until: until, quiet: now}
-	if inbox := ws.inbox(d.Inbox); inbox != nil {
+	w := wait{inbox: d.Inbox, name: d.Name, files: fileIDs(d), reason: reason, since: now, until: until, quiet: now, end: end}
+	switch inbox := ws.inbox(d.Inbox); {
+	case end == endsInCheck:
+		w.expires = until
+	case end == endsInFailed && inbox != nil:
 		w.expires = d.FirstSeen.Add(inbox.PairTimeout)
 	}
 	return ws.drops.setWait(w)
@@ -124,7 +138,7 @@ func (ws *waits) forRoom(d watch.Drop, inbox *config.Inbox, full string) bool {
 		return false
 	}
 	ws.log.Once("full "+inbox.Path, "drops wait for others of their inbox to end", "inbox", inbox.Path, "reason", full)
-	ws.note(d, full, ws.now().Add(roomRetry))
+	ws.note(d, full, ws.now().Add(roomRetry), endsInFailed)
 	return true
 }
 

@@ -20,8 +20,8 @@ func channelFinding(ch send.ChannelStatus) api.Finding {
 	f.Level, f.Message = api.LevelWarn, fmt.Sprintf("%s of application %d is %s: %s", ch.Name, ch.Application, ch.State.Describe(), ch.Reason)
 	f.Since, f.NextTryAt = ch.Since, ch.RetryAt
 	switch {
-	case ch.WaitsForWorkers:
-		f.Advice = "it goes on by itself; campaignd workers lists the workers that run"
+	case ch.WaitsForWorkers && !ch.Held: // a person upgrades the workers that can't be talked to
+		f.Advice = "it continues by itself; campaignd workers lists the workers that run"
 	case ch.OwnRule:
 		f.Advice = "it continues by itself when its limit allows the next message"
 	case ch.State == send.ChannelHeld:

@@ -31,7 +31,7 @@ func (svc *Service) optOutFindings(deep bool) (list findings, err error) {
 		return nil, err
 	}
 	if deleted > 0 {
-		list.add("replies", api.LevelOK, fmt.Sprintf("%s since %s belong to no sending and were deleted", display.Number(deleted), since.Format("2006-01-02 15:04 UTC")), "")
+		list.add("replies", api.LevelOK, fmt.Sprintf("%s since %s belong to no sending and were deleted", display.Number(deleted), display.UTC(since)), "")
 	}
 	if waiting > 0 {
 		list.add("replies", api.LevelOK, fmt.Sprintf("%s wait for their sending, or for the number of a user id", display.Number(waiting)), "")

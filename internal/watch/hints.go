@@ -42,7 +42,7 @@ func (w *Watcher) openHints() {
 	}
 	w.closeHints()
 	hints, err := w.notify(w.opt.Path)
-	w.logChange(&w.logged.events, "watch inbox; until it works, only rescans notice files", err)
+	w.logChange(&w.logged.events, "the inbox can't be watched; until it can, only rescans notice files", err)
 	if err == nil {
 		w.hints, w.stale = hints, false
 	}

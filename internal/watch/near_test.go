@@ -225,7 +225,7 @@ func TestNotes(t *testing.T) {
 		}
 		b.pass(10 * time.Second)
 		for name, want := range map[string]string{
-			"spring":               `campaignd reads spring.csv as part of the drop "spring". It waits until 2000-01-01 01:00 UTC and then goes to failed/: spring.layout.json must still come.`,
+			"spring":               `campaignd reads spring.csv as part of the drop "spring". It waits until 2000-01-01 01:00:00 UTC and then goes to failed/: spring.layout.json must still come.`,
 			"july.docx":            "july.docx and leaves it here: it belongs to no drop",
 			"easter.cancl":         "Rename it if easter.cancel was meant.",
 			"easter":               "easter_schedule.json was probably meant for it: rename it to easter.schedule.json",

@@ -93,7 +93,7 @@ func (w *Watcher) scanNamed(files map[string]struct{}) {
 // open opens the inbox. If it is another folder than before, all items are forgotten.
 func (w *Watcher) open() (*safeio.Dir, bool) {
 	dir, err := w.disk.OpenDir(w.opt.Path)
-	w.logChange(&w.logged.open, "open inbox; it is not created, because its disk may not be mounted", err)
+	w.logChange(&w.logged.open, "the inbox can't be opened: make it, or mount its disk", err)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			w.forgetItems()
