@@ -100,8 +100,8 @@ func (c *Channel) Workers() send.Workers {
 // waitsForServer is the reason while no server is connected, and waitsForAnswers while one is from
 // which answers don't arrive: its stream may have no leader, or it isn't open again yet.
 const (
-	waitsForServer  = "hand-out waits: no NATS server answers"
-	waitsForAnswers = "hand-out waits: the answers of workers don't arrive"
+	waitsForServer  = "no NATS server answers"
+	waitsForAnswers = "the answers of workers don't arrive"
 )
 
 // publishWorkers tells every channel what its workers can take.
@@ -127,9 +127,9 @@ func (h *Hub) publishWorkers() {
 		c.version.Store(uint32(version))
 		switch {
 		case h.problem != "":
-			w.Wait, w.Away = "hand-out waits: "+h.problem, true
+			w.Wait, w.Away = "nothing can be handed out: "+h.problem, true
 		case !h.ready.Load():
-			w.Wait, w.Away = "hand-out waits: the answers of workers to the last run are being read", true
+			w.Wait, w.Away = "the answers of workers to the last run are being read", true
 		case !shared:
 			w.Wait, w.Held = "its workers read no version of the wire format in common: upgrade the oldest ones", true
 		}

@@ -41,7 +41,7 @@ func (rs *runs) hold(r *run, reason string, again time.Duration) {
 // holdMisconfigured holds a sending that the configured channels can't send, until the next
 // Configure.
 func (rs *runs) holdMisconfigured(r *run, cause error) {
-	reason := cause.Error()
+	reason := cause.Error() + "; it continues once the configuration is corrected and read again"
 	rs.log.Error("sending held until the configuration is fixed", "sending", string(r.id), "reason", reason)
 	rs.persist("hold a sending", func() error {
 		_, _, err := rs.store.SetState(r.id, []campaign.State{campaign.StateScheduled, campaign.StateSending}, campaign.StateHeld, reason)

@@ -65,7 +65,7 @@ const (
 )
 
 // noWorker is the reason of a remote channel without a worker.
-const noWorker = "waits for a worker"
+const noWorker = "no worker that sends it is running"
 
 // Reason returns why nothing can be handed out, "" if nothing prevents it.
 func (w Workers) Reason() string {

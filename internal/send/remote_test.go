@@ -140,7 +140,7 @@ func TestNoAnswerIsMissedWhileTheServersAreAway(t *testing.T) {
 		})
 		id := r.accept(campaign.Sending{}, 10)
 		time.Sleep(time.Second)
-		f.set(Workers{Places: 16, Batch: 16, Away: true, Wait: "hand-out waits: no server answers"})
+		f.set(Workers{Places: 16, Batch: 16, Away: true, Wait: "no server answers"})
 		time.Sleep(10 * time.Minute)
 		r.store.wantState(t, id, campaign.StateSending, campaign.InFlight, 10)
 		f.set(Workers{Places: 16, Batch: 16})
@@ -230,14 +230,14 @@ func TestWithoutAWorkerNothingIsMarked(t *testing.T) {
 		id := r.accept(campaign.Sending{}, 10)
 		time.Sleep(time.Minute)
 		w, waits := r.Wait(id)
-		if !waits || w.Reason != "channel c waits for a worker" || w.Since.IsZero() {
+		if !waits || w.Reason != "channel c: no worker that sends it is running" || w.Since.IsZero() {
 			t.Errorf("it waits: %v, %+v; want: for a worker", waits, w)
 		}
 		switch s := r.Channels()[0]; {
 		case s.State != ChannelTrouble:
 			t.Errorf("s.State = %q, want %q", s.State, ChannelTrouble)
-		case s.Reason != "waits for a worker":
-			t.Errorf("channel is %s: s.Reason = %q, want \"waits for a worker\"", s.State, s.Reason)
+		case s.Reason != noWorker:
+			t.Errorf("channel is %s: s.Reason = %q, want %q", s.State, s.Reason, noWorker)
 		}
 		r.store.wantState(t, id, campaign.StateScheduled, campaign.Pending, 10)
 		f.set(Workers{Wait: "no wire version in common", Held: true})

@@ -92,7 +92,7 @@ func (w *waits) forWorkers(now time.Time) bool {
 	if w.workersSince.IsZero() {
 		w.workersSince = now
 	}
-	reason := fmt.Sprintf("channel %s %s", w.name, why)
+	reason := fmt.Sprintf("channel %s: %s", w.name, why)
 	if w.reason == nil || w.reason.Reason != reason {
 		w.reason = &Wait{Reason: reason, Since: w.workersSince}
 	}

@@ -123,7 +123,7 @@ func (c *Channel) write(lines []byte) send.Result {
 	if err := c.file.Sync(); err != nil {
 		// A failed sync leaves an unknown part on disk, and the next sync may succeed anyway.
 		c.closeFile()
-		return unknownResult(fmt.Errorf("sync: %w", err))
+		return unknownResult(err)
 	}
 	after, err := c.file.Stat()
 	if err != nil || links(after) == 0 {
@@ -204,6 +204,8 @@ func holdResult(err error) send.Result {
 		detail += "; make room on its disk"
 	case errors.Is(err, os.ErrNotExist):
 		detail += "; create its folder"
+	case errors.Is(err, syscall.EROFS):
+		detail += "; mount its file system writable"
 	case errors.Is(err, os.ErrPermission):
 		detail += "; let the daemon's user write there"
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"campaignd/internal/display"
 	"campaignd/internal/source"
 )
 
@@ -159,7 +160,7 @@ func compareParameters(kind string, c *component, want []string, named bool) str
 		if len(want) > 0 {
 			has = fmt.Sprintf("%d (%s)", len(want), strings.Join(want, ", "))
 		}
-		return fmt.Sprintf("the campaign's %s has %d parameters, the template's %s", kind, count, has)
+		return fmt.Sprintf("the campaign's %s has %s, the template's %s", kind, display.Amount(count, "parameter"), has)
 	}
 	switch {
 	case count == 0:

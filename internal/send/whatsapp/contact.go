@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	contacts "campaignd/internal/contact"
+	"campaignd/internal/display"
 )
 
 // A phone number has 7 to 15 digits with its country code (ITU-T E.164, 6).
@@ -35,7 +36,7 @@ func newRecipient(to []byte) (recipient, error) {
 	case contacts.IsUserID(to):
 		return recipient{text: to, userID: true}, nil
 	case len(to) < minDigits:
-		return recipient{}, fmt.Errorf("the phone number has %d digits: with its country code it has %d to %d", len(to), minDigits, maxDigits)
+		return recipient{}, fmt.Errorf("the phone number has %s: with its country code it has %d to %d", display.Amount(len(to), "digit"), minDigits, maxDigits)
 	}
 	return recipient{text: to}, nil
 }

@@ -109,7 +109,7 @@ func TestCompileRefuses(t *testing.T) {
 		value(`{"type":"text","text":"a\tb"}`):            `template.components.0.parameters.0.text: contains a tab, which a template's text must not`,
 		value(`{"type":"text","text":"a     b"}`):         `template.components.0.parameters.0.text: contains 5 spaces in a row; a template's text may contain 4`,
 		value(`{"type":"text","text":["x"]}`):             `template.components.0.parameters.0.text: found a list where a string belongs`,
-		value(`{"type":"text","text":"x","parameterName":"a"},{"type":"text","text":"y"}`):               `template.components.0.parameters: 1 of 2 parameters have a parameter_name: name all of them or none`,
+		value(`{"type":"text","text":"x","parameterName":"a"},{"type":"text","text":"y"}`):               `template.components.0.parameters: a parameter_name is in 1 of 2 parameters: name all of them or none`,
 		value(`{"type":"text","text":"x","parameterName":"{{name}}"}`):                                   `template.components.0.parameters.0.parameterName: found "{{name}}"; a parameter's name has lower-case letters, digits and underscores`,
 		value(`{"type":"currency","currency":{"fallback_value":"x","code":"EUR","amount_1000":"1"}}`):    `template.components.0.parameters.0.currency.amount_1000: found "1" where a whole number belongs`,
 		value(`{"type":"currency","currency":{}}`):                                                       `template.components.0.parameters.0.currency.fallback_value: is missing; template.components.0.parameters.0.currency.code: is missing; template.components.0.parameters.0.currency.amount_1000: is missing`,

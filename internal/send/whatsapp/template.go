@@ -182,7 +182,7 @@ func (f *normalizer) parameters(at field, c component) []map[string]any {
 		out = append(out, p)
 	}
 	if named > 0 && named < len(out) {
-		f.bad(at.path, "%d of %d parameters have a parameter_name: name all of them or none", named, len(out))
+		f.bad(at.path, "a parameter_name is in %d of %d parameters: name all of them or none", named, len(out))
 	}
 	if c.Type != kindBody && len(out) > 1 {
 		f.bad(at.path, "found %d parameters; a %s takes one", len(out), c.Type)
