@@ -38,7 +38,7 @@ func address(s string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("found %q where host:port is wanted, such as \"127.0.0.1:8025\", or \"\" for none", clip(s))
+	return fmt.Errorf("found %q where host:port with a port up to 65535 is wanted, such as \"127.0.0.1:8025\", or \"\" for none", clip(s))
 }
 
 // natsURL checks the address of a NATS server.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 
 	"campaignd/internal/api"
 )
@@ -15,9 +16,9 @@ import (
 // listenWeb opens the address for HTTP. An address that other machines can reach needs a
 // configured token; on loopback one is made if makeToken says so.
 func (s *Server) listenWeb(makeToken bool) (*connectionLimiter, error) {
-	listener, err := net.Listen("tcp", s.opts.Listen)
+	listener, err := listenTCP(s.opts.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listen on %q: %w", s.opts.Listen, err)
+		return nil, err
 	}
 	// The configured name may resolve to anything; the bound address is certain.
 	at, ok := listener.Addr().(*net.TCPAddr)
@@ -30,6 +31,26 @@ func (s *Server) listenWeb(makeToken bool) (*connectionLimiter, error) {
 	limiter := newConnectionLimiter(connectionLimit(s.log), s.trusted, s.log)
 	limiter.Listener = listener
 	return limiter, nil
+}
+
+// listenTCP opens the address of HTTP. Its error says what to do.
+func listenTCP(address string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	advice := ""
+	switch {
+	case err == nil:
+		return listener, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		advice = ": end the process that has it, or set another listen"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		advice = ": set listen to an address of this machine"
+	case errors.Is(err, syscall.EACCES):
+		advice = ": set listen to a port from 1024, or let the daemon use lower ones"
+	}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		err = errno // without the address again
+	}
+	return nil, fmt.Errorf("listen on %q: %w%s", address, err, advice)
 }
 
 // withHooks lets webhooks bypass the guard: their callers have no token, use any host name

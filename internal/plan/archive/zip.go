@@ -49,7 +49,7 @@ func ReadZip(file string, r io.ReaderAt, size int64) (*zip.Reader, error) {
 	head = head[:n]
 	switch {
 	case n < 4:
-		return nil, cutOff(file, "the file has %d bytes: the upload may have been cut off", n)
+		return nil, cutOff(file, "the file has %s: the upload may have been cut off", display.Amount(n, "byte"))
 	case bytes.HasPrefix(head, []byte("\xD0\xCF\x11\xE0")):
 		return nil, refuse("archive-other", file, "is an Office document of the old format (.xls), or one with a password: save it as .xlsx without a password")
 	case !bytes.HasPrefix(head, []byte("PK\x03\x04")) && !bytes.HasPrefix(head, []byte("PK\x05\x06")):

@@ -102,7 +102,10 @@ func (w generation) behind(now generation, some bool) string {
 	case w.tag != now.tag:
 		return "from another store than the one that ran here last"
 	case now.count < w.count:
-		return fmt.Sprintf("from an older copy, which lacks the last %d changes", w.count-now.count)
+		if n := w.count - now.count; n > 1 {
+			return fmt.Sprintf("from an older copy, which lacks the last %d changes", n)
+		}
+		return "from an older copy, which lacks the last change"
 	}
 	return ""
 }

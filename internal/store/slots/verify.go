@@ -15,7 +15,7 @@ func Verify(t *db.Tx, owner Owner, report func(format string, args ...any) error
 		application, _ := owner(t, n)
 		table := &Table{slot: Grid(t, application)}
 		if table.slot == 0 {
-			return report("sending number %d: it has booked slots of application %d, which has no grid", n, application)
+			return report("sending number %d: it has reserved slots of application %d, which has no grid", n, application)
 		}
 		for i := range list {
 			_ = table.spread(&list[i], int64(list[i].Reserved), func(slot, n int64) error {
@@ -42,7 +42,7 @@ func Verify(t *db.Tx, owner Owner, report func(format string, args ...any) error
 				continue
 			}
 			if want[place{application, slot}] != int64(have) {
-				if err := report("application %d, slot %d: %d messages booked, the slices make %d",
+				if err := report("application %d, slot %d: reserved messages: %d, by the slices: %d",
 					application, slot, have, want[place{application, slot}]); err != nil {
 					return err
 				}
@@ -55,7 +55,7 @@ func Verify(t *db.Tx, owner Owner, report func(format string, args ...any) error
 	}
 	for at, n := range want {
 		if slot := Grid(t, at.application); at.slot > floorDiv(now().UnixNano(), int64(slot)) && n > 0 {
-			return report("application %d, slot %d: no message booked, the slices make %d", at.application, at.slot, n)
+			return report("application %d, slot %d: reserved messages: 0, by the slices: %d", at.application, at.slot, n)
 		}
 	}
 	return nil
