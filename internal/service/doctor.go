@@ -20,7 +20,9 @@ func channelFinding(ch send.ChannelStatus) api.Finding {
 	f.Level, f.Message = api.LevelWarn, fmt.Sprintf("%s of application %d is %s: %s", ch.Name, ch.Application, ch.State.Describe(), ch.Reason)
 	f.Since, f.NextTryAt = ch.Since, ch.RetryAt
 	switch {
-	case ch.WaitsForWorkers && !ch.Held: // a person upgrades the workers that can't be talked to
+	case ch.WaitsForWorkers && ch.Held:
+		f.Level, f.Advice = api.LevelFail, "upgrade campaignd on its workers; then it continues by itself"
+	case ch.WaitsForWorkers:
 		f.Advice = "it continues by itself; campaignd workers lists the workers that run"
 	case ch.OwnRule:
 		f.Advice = "it continues by itself when its limit allows the next message"

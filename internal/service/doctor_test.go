@@ -56,6 +56,7 @@ func TestDoctorAdvisesOnChannels(t *testing.T) {
 		"held by our rule":  {channel: send.ChannelStatus{State: send.ChannelHeld, RetryAt: retry, OwnRule: true}, level: api.LevelWarn, advice: "it continues by itself"},
 		"in trouble":        {channel: send.ChannelStatus{State: send.ChannelTrouble, RetryAt: retry}, level: api.LevelWarn, advice: "to try immediately, run: campaignd resume --channel c --application 1"},
 		"no answer so far":  {channel: send.ChannelStatus{State: send.ChannelTrouble}, level: api.LevelWarn, advice: "its messages are still tried"},
+		"old workers":       {channel: send.ChannelStatus{State: send.ChannelHeld, Held: true, WaitsForWorkers: true}, level: api.LevelFail, advice: "upgrade campaignd on its workers"},
 		"no worker running": {channel: send.ChannelStatus{State: send.ChannelTrouble, WaitsForWorkers: true}, level: api.LevelWarn, advice: "campaignd workers"},
 		"ok":                {channel: send.ChannelStatus{State: send.ChannelOK}, level: api.LevelOK},
 	} {
