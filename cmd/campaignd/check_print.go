@@ -9,7 +9,6 @@ import (
 	"campaignd/internal/display"
 	"campaignd/internal/preview"
 	"campaignd/internal/report"
-	"campaignd/internal/watch"
 )
 
 // print writes the outcome of the check: the keys of report.json with --json, text otherwise.
@@ -24,7 +23,7 @@ func (c *checked) print(env *environment) error {
 			return env.printf("%s", printable(strings.Join(c.Notes, "\n")+"\n"))
 		}
 		if c.Wait != nil {
-			fmt.Fprintf(&b, "%s would wait until %s and then go to failed/: %s\n", s.Name, watch.Until(c.Wait.Until, c.zone), sentence(c.Wait.Reason))
+			fmt.Fprintf(&b, "%s would wait until %s and then go to failed/: %s\n", s.Name, display.Time(c.Wait.Until, c.zone), sentence(c.Wait.Reason))
 			b.WriteString("Fix the errors below and check again.\n")
 			break
 		}

@@ -11,6 +11,7 @@ import (
 	"campaignd/internal/campaign"
 	"campaignd/internal/config"
 	"campaignd/internal/daemon"
+	"campaignd/internal/display"
 	"campaignd/internal/watch"
 )
 
@@ -138,5 +139,5 @@ func (g *givenFiles) judge(c *checked, now time.Time) {
 	c.Wait = &campaign.WaitsFor{Reason: reason, Since: now.UTC().Truncate(time.Second), Until: until.Truncate(time.Second)}
 	c.Slices, s.Previews = nil, nil
 	s.State = campaign.StateRejected
-	s.Reason = fmt.Sprintf("it would wait until %s and then go to failed/: %s", watch.Until(until, g.in.Location), reason)
+	s.Reason = fmt.Sprintf("it would wait until %s and then go to failed/: %s", display.Time(until, g.in.Location), reason)
 }

@@ -35,7 +35,7 @@ func TestANarrowTerminalLosesWholeColumns(t *testing.T) {
 			t.Errorf("a row wider than the terminal: %s", line)
 		}
 	}
-	if want := "Left out to fit 80 columns: next, planned, unknown, end, sent; --wide shows all.\n"; !strings.Contains(got, want) {
+	if want := "Left out to fit 80 columns: next, planned, unknown, end, sent, expired; --wide shows all.\n"; !strings.Contains(got, want) {
 		t.Errorf("got\n%s\nwant %s", got, want)
 	}
 	golden.Compare(t, "testdata/golden/status-80.txt", got)

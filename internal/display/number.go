@@ -43,6 +43,14 @@ func Bytes(n int64) string {
 // for a file or an option is ISO 8601 instead, so that it can be copied.
 func UTC(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") }
 
+// Time is UTC for those who live by a time zone: "2026-11-29 16:04:05 +01:00". Without one it is UTC.
+func Time(at time.Time, zone *time.Location) string {
+	if zone == nil || zone == time.UTC {
+		return UTC(at)
+	}
+	return at.In(zone).Format("2006-01-02 15:04:05 -07:00")
+}
+
 // Numbers lists numbers: "1, 2".
 func Numbers(list []int64) string {
 	texts := make([]string, len(list))

@@ -12,7 +12,9 @@ func TestNumber(t *testing.T) {
 		Number(uint64(math.MaxUint64)): "18,446,744,073,709,551,615",
 		Amount(1, "row"):               "1 row", Amount(0, "row"): "0 rows", Amount(2000, "row"): "2,000 rows",
 		Bytes(0): "0 bytes", Bytes(1023): "1,023 bytes", Bytes(1536): "1.5 KiB", Bytes(300 << 20): "300 MiB", Bytes(5 << 40): "5.0 TiB", Bytes(6000 << 40): "6000 TiB",
-		UTC(time.Date(2026, 11, 29, 16, 4, 5, 6, time.FixedZone("", 3600))): "2026-11-29 15:04:05 UTC",
+		UTC(time.Date(2026, 11, 29, 16, 4, 5, 6, time.FixedZone("", 3600))):             "2026-11-29 15:04:05 UTC",
+		Time(time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC), nil):                         "2026-03-02 10:00:00 UTC",
+		Time(time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC), time.FixedZone("CET", 3600)): "2026-03-02 11:00:00 +01:00",
 	} {
 		if got != want {
 			t.Errorf("got %s, want %s", got, want)

@@ -33,7 +33,7 @@ func latenessWarning(app *config.Application, s *campaign.Sending, t time.Time) 
 		seconds := float64(s.Planned) / rate
 		if needed = time.Duration(seconds) * time.Second; needed > app.MaxLateness {
 			return warn("%s take %s at %g a second; what isn't sent within %s of its time expires (max_lateness)",
-				display.Amount(s.Planned, "message"), calendar.FormatLength(needed), rate, calendar.FormatLength(app.MaxLateness))
+				display.Amount(s.Planned, "message"), needed, rate, calendar.FormatLength(app.MaxLateness))
 		}
 	}
 	if contacts > 0 {
@@ -44,7 +44,7 @@ func latenessWarning(app *config.Application, s *campaign.Sending, t time.Time) 
 	}
 	if _, enough := app.Windows.OpenFor(t, needed, t.Add(longest)); !enough {
 		return warn("sending takes %s, and within %s of its time the sending windows are open for less; what isn't sent by then expires (max_lateness and at most 7 days of waiting)",
-			calendar.FormatLength(needed), calendar.FormatLength(longest))
+			needed, calendar.FormatLength(longest))
 	}
 	return campaign.Problem{}, false
 }

@@ -27,9 +27,9 @@ func TestSendingThatNeedsMoreTimeThanItHasIsWarned(t *testing.T) {
 		"too slow":          {config.Channel{Rate: 1}, nil, 86_401, "86,401 messages take 24h0m1s at 1 a second; what isn't sent within 24h of its time expires (max_lateness)"},
 		"unlimited":         {config.Channel{}, windows, 86_401, ""},
 		"quota of a week":   {config.Channel{Settings: &whatsapp.Settings{DailyContacts: 100}}, nil, 800, ""},
-		"quota of nine":     {config.Channel{Settings: &whatsapp.Settings{DailyContacts: 100}}, nil, 801, "daily_contacts = 100 spreads 801 recipients over 9 days; what isn't sent within 192h of its time expires (max_lateness and at most 7 days of waiting)"},
+		"quota of nine":     {config.Channel{Settings: &whatsapp.Settings{DailyContacts: 100}}, nil, 801, "daily_contacts = 100 spreads 801 recipients over 9 days; what isn't sent within 8d of its time expires (max_lateness and at most 7 days of waiting)"},
 		"windows suffice":   {config.Channel{Rate: 1}, windows, 120, ""},
-		"windows too short": {config.Channel{Rate: 1}, windows, 121, "sending takes 2m1s, and within 192h of its time the sending windows are open for less; "},
+		"windows too short": {config.Channel{Rate: 1}, windows, 121, "sending takes 2m1s, and within 8d of its time the sending windows are open for less; "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			app := &config.Application{MaxLateness: 24 * time.Hour, Windows: c.windows, Channels: map[string]config.Channel{"c": c.channel}}

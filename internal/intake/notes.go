@@ -153,16 +153,16 @@ func (k *noteKeeper) contentNotes(path string) []watch.Note {
 // note returns what the partner reads about a wait.
 func (w wait) note(zone *time.Location) string {
 	if w.list {
-		return fmt.Sprintf("campaignd reads %s as a list of opt-outs. It waits until %s and then goes to failed/: %s.", w.name, watch.Until(w.expires, zone), w.reason)
+		return fmt.Sprintf("campaignd reads %s as a list of opt-outs. It waits until %s and then goes to failed/: %s.", w.name, display.Time(w.expires, zone), w.reason)
 	}
 	until := ""
 	switch {
 	case w.end == endsByHand:
 		return fmt.Sprintf("campaignd can't take %q out of the inbox: %s.", w.name, w.reason)
 	case w.end == endsInCheck:
-		until = fmt.Sprintf(" until %s and is then checked as it is", watch.Until(w.expires, zone))
+		until = fmt.Sprintf(" until %s and is then checked as it is", display.Time(w.expires, zone))
 	case !w.expires.IsZero():
-		until = fmt.Sprintf(" until %s and then goes to failed/", watch.Until(w.expires, zone))
+		until = fmt.Sprintf(" until %s and then goes to failed/", display.Time(w.expires, zone))
 	}
 	return fmt.Sprintf("campaignd has all files of the drop %q. It waits%s: %s.", w.name, until, w.reason)
 }

@@ -6,6 +6,7 @@ import (
 
 	"campaignd/internal/calendar"
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 	"campaignd/internal/failpoint"
 	"campaignd/internal/watch"
 )
@@ -74,7 +75,7 @@ func (in *Intake) lateHint(d watch.Drop) string {
 	}
 	if before != nil {
 		hint := fmt.Sprintf("; an earlier drop of this name was taken in as %s at %s, and later files are never added to it",
-			before.ID, watch.Until(before.ReceivedAt, in.Checker().Config.Zone(before.ApplicationID)))
+			before.ID, display.Time(before.ReceivedAt, in.Checker().Config.Zone(before.ApplicationID)))
 		if inbox := in.inbox(d.Inbox); inbox != nil && d.CSV == nil {
 			hint += fmt.Sprintf(": upload them before the CSV, or within %s of it", calendar.FormatLength(inbox.SidecarWait))
 		}

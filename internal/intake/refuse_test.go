@@ -123,7 +123,7 @@ func TestLateSidecar(t *testing.T) {
 	if s.State != campaign.StateRejected {
 		t.Fatalf("s.State = %q, want %q\n%+v", s.State, campaign.StateRejected, s)
 	}
-	wantParts(t, h.report(s), "an earlier drop of this name was taken in as "+string(first.ID)+" at 2026-03-02 10:00 +01:00")
+	wantParts(t, h.report(s), "an earlier drop of this name was taken in as "+string(first.ID)+" at 2026-03-02 10:00:00 +01:00")
 	switch now, err := h.store.Header(first.ID); {
 	case err != nil:
 		t.Errorf("the first one changed: %v", err)

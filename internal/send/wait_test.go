@@ -287,7 +287,7 @@ func TestWaitForQuotaOutlastsMaxLateness(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
 		r := newHarness(t, func(r *harness) { r.app.Channels[0].Concurrency = 1 }, answering(func(m *Message) Result {
-			if left := begin.Add(20 * time.Hour).Sub(time.Now()); m.ContactCode == "34600000001" && left > 0 {
+			if left := time.Until(begin.Add(20 * time.Hour)); m.ContactCode == "34600000001" && left > 0 {
 				return Result{Verdict: VerdictHold, Hold: HoldChannel, OwnRule: true, Detail: "daily_contacts is reached", RetryAfter: left}
 			}
 			return Result{Verdict: VerdictSent}
@@ -295,7 +295,7 @@ func TestWaitForQuotaOutlastsMaxLateness(t *testing.T) {
 		id := r.accept(campaign.Sending{MaxLateness: 2 * time.Hour}, 3)
 		opens := r.now().Add(20 * time.Hour)
 		for _, at := range []time.Duration{3 * time.Second, time.Hour, 10 * time.Hour} { // loaded, and perhaps unloaded
-			time.Sleep(begin.Add(at).Sub(time.Now()))
+			time.Sleep(time.Until(begin.Add(at)))
 			w, ok := r.Wait(id)
 			if !ok || !strings.HasSuffix(w.Reason, "daily_contacts is reached") {
 				t.Errorf("after %s: it waits for %q; want daily_contacts, and not that messages expire", at, w.Reason)

@@ -37,7 +37,7 @@ func TestInboxRemovedAndReplaced(t *testing.T) {
 		case c.Pending != 0:
 			t.Errorf("c.Pending = %v, want 0", c.Pending)
 		}
-		if n := log.count("open inbox"); n != 1 {
+		if n := log.count("the inbox can't be opened"); n != 1 {
 			t.Errorf("%d lines about the missing inbox, want 1", n)
 		}
 		b.do(os.Mkdir(b.dir, 0o700))

@@ -136,7 +136,7 @@ func TestEventsCantBeHad(t *testing.T) {
 		if c := b.w.Counts(); !c.Events {
 			t.Errorf("counts are %+v", c)
 		}
-		if n := log.count("watch inbox"); n != 2 { // the warning and its end
+		if n := log.count("the inbox can't be watched"); n != 2 { // the warning and its end
 			t.Errorf("%d lines: %q", n, log.all())
 		}
 		s.dead.Store(true) // unmounted: no event says so

@@ -7,11 +7,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/text/unicode/norm"
 
 	"campaignd/internal/campaign"
+	"campaignd/internal/display"
 )
 
 // handOverNotes hands over the notes that the inbox should have, after a full scan. waiting are the
@@ -80,7 +80,7 @@ func (w *Watcher) itemNote(it *item) Note {
 		}
 	}
 	return Note{Name: it.title(), Reason: what + reason,
-		Text: fmt.Sprintf("%s. It waits until %s and then %s: %s.", what, Until(w.start.Add(until), w.opt.Zone), then, reason)}
+		Text: fmt.Sprintf("%s. It waits until %s and then %s: %s.", what, display.Time(w.start.Add(until), w.opt.Zone), then, reason)}
 }
 
 // shown returns a file name for a text: in quotes, with escapes, if a reader could miss one of its characters.
@@ -89,14 +89,6 @@ func shown(file string) string {
 		return quoted
 	}
 	return file
-}
-
-// Until formats the end of a wait for a note, in a time zone with its offset. nil is UTC.
-func Until(at time.Time, zone *time.Location) string {
-	if zone == nil || zone == time.UTC {
-		return at.UTC().Format("2006-01-02 15:04 UTC")
-	}
-	return at.In(zone).Format("2006-01-02 15:04 -07:00")
 }
 
 // otherNote says what campaignd makes of a file that belongs to no drop.

@@ -136,8 +136,9 @@ func TestProxyCannotBeReached(t *testing.T) {
 		})
 	}
 	t.Run("the variable can't be read", func(t *testing.T) {
+		unreadable := "http://user:hunter2@" + "["
 		c := viaProxy(t, "https://receiver.test", "", nil)
-		c.transport.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse("http://user:hunter2@[") }
+		c.transport.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(unreadable) }
 		unanswered(t, c, send.VerdictHold, "HTTPS_PROXY in this process's environment can't be read")
 	})
 }
