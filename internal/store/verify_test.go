@@ -61,11 +61,11 @@ func TestVerifyFinds(t *testing.T) {
 			return slots.Put(t.Tx, n, list)
 		}, "overlap"},
 		"bad slices": {func(t *tx, n uint64) error { return t.Bucket([]byte("slices")).Put(db.Key8(n), []byte{7}) }, "slices"},
-		"booked": {func(t *tx, n uint64) error {
+		"reserved": {func(t *tx, n uint64) error {
 			list, _ := slots.Of(t.Tx, n)
 			list[1].Reserved++
 			return slots.Put(t.Tx, n, list)
-		}, "booked"},
+		}, "reserved messages: "},
 		"slice lost": {func(t *tx, n uint64) error {
 			list, _ := slots.Of(t.Tx, n)
 			list[1].Rows--
@@ -120,7 +120,7 @@ func TestVerifyFinds(t *testing.T) {
 		"slot page": {func(t *tx, n uint64) error {
 			return t.Bucket([]byte("slots")).Put(append(db.Key8(db.Signed(1)), db.Key8(db.Signed(1))...), []byte("x"))
 		}, "slot counts"},
-		"slots gone": {func(t *tx, n uint64) error { _, err := t.DeletePrefixed([]byte("slots"), nil, math.MaxInt); return err }, "no message booked"},
+		"slots gone": {func(t *tx, n uint64) error { _, err := t.DeletePrefixed([]byte("slots"), nil, math.MaxInt); return err }, "reserved messages: 0"},
 		"header": {func(t *tx, n uint64) error {
 			return t.Bucket(bucketSendings).Put(db.Key8(n), []byte("\x01\x02\x00\x00\x00\x00\x00\x00\x00\x00\x01{"))
 		}, "header"},

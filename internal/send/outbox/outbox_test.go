@@ -208,7 +208,7 @@ func TestClosed(t *testing.T) {
 	cancel()
 	msgs, results := messages(1)
 	c.Send(ctx, msgs, results)
-	wantVerdict(t, results[0], send.VerdictRetry)
+	wantVerdict(t, results[0], send.VerdictUnreachable)
 }
 
 // faulty is the real file system, but one kind of call fails.
